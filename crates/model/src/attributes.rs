@@ -1,0 +1,137 @@
+//! Pools of key/value pairs, and the ranges by which spans, events, links, resources and scopes own them.
+
+use crate::text::TextId;
+use crate::value::Value;
+
+/// Whose attribute it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    /// The span itself.
+    Span = 0,
+    /// What produced the span: a process, a host.
+    Resource = 1,
+    /// The instrumentation that made the span.
+    Scope = 2,
+    /// An event of the span.
+    Event = 3,
+    /// A link of the span.
+    Link = 4,
+}
+
+impl Level {
+    /// All levels, in the order of their numbers.
+    pub const ALL: [Level; 5] = [Level::Span, Level::Resource, Level::Scope, Level::Event, Level::Link];
+
+    /// The level's name in queries and answers.
+    pub fn name(self) -> &'static str {
+        ["span", "resource", "scope", "event", "link"][self as usize]
+    }
+
+    /// The level with this name.
+    pub fn from_name(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+/// The hash of `key = value` at a level: what the filters on disk hold.
+///
+/// Takes the hashes of key and comparison text, so that texts hashed once need not be hashed again.
+pub fn pair_hash(level: Level, key_hash: u64, value_hash: u64) -> u64 {
+    let mixed = key_hash.wrapping_add(level as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ value_hash;
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    mixed ^ (mixed >> 32)
+}
+
+/// A pool of attributes.
+#[derive(Debug, Clone, Default)]
+pub struct Attributes {
+    /// Keys.
+    pub keys: Vec<TextId>,
+    /// Values, one a key.
+    pub values: Vec<Value>,
+}
+
+impl Attributes {
+    /// Adds one pair.
+    pub fn push(&mut self, key: TextId, value: Value) {
+        self.keys.push(key);
+        self.values.push(value);
+    }
+
+    /// How many pairs there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Drops all pairs from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.keys.truncate(len);
+        self.values.truncate(len);
+    }
+
+    /// Memory held, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<TextId>() + self.values.capacity() * size_of::<Value>()
+    }
+
+    /// Gives unused memory back.
+    pub fn shrink_to_fit(&mut self) {
+        self.keys.shrink_to_fit();
+        self.values.shrink_to_fit();
+    }
+}
+
+/// Consecutive ranges of a pool, one an owner, kept as their ends.
+#[derive(Debug, Clone, Default)]
+pub struct Ranges {
+    ends: Vec<u32>,
+}
+
+impl Ranges {
+    /// The range of owner `index`.
+    pub fn get(&self, index: usize) -> std::ops::Range<usize> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        start..self.ends[index] as usize
+    }
+
+    /// Ends the range of the next owner at `end`.
+    pub fn close(&mut self, end: usize) {
+        self.ends.push(u32::try_from(end).expect("a batch holds fewer than 2^32 attributes"));
+    }
+
+    /// Where the last range ends: how much of the pool is owned.
+    pub fn end(&self) -> usize {
+        self.ends.last().map_or(0, |&end| end as usize)
+    }
+
+    /// How many owners there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Forgets the owners from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len);
+    }
+
+    /// Memory held, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.ends.capacity() * 4
+    }
+
+    /// Gives unused memory back.
+    pub fn shrink_to_fit(&mut self) {
+        self.ends.shrink_to_fit();
+    }
+}
