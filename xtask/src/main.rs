@@ -1,0 +1,64 @@
+//! What people run: `cargo xtask setup | test | tidy | deny`.
+//!
+//! Beside the pipe, not in it: everything that must hold before a change lands is started from here, so that a person and a
+//! build machine run the same commands. It deliberately knows nothing of how Longspan works inside; it runs other programs
+//! and reads source files as text.
+
+mod deny;
+mod files;
+mod setup;
+mod steps;
+mod suite;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
+  setup [--no-install]            install what the tests need (announced, skipped when present)
+  tidy                            house rules that no other tool checks
+  deny  [--no-install]            licences, duplicate and banned crates, sources (needs cargo-deny)
+
+--no-install never installs anything; what is missing is an error that says how to get it.
+";
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let Some((command, flags)) = args.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let allowed: &[&str] = match command.as_str() {
+        "test" => &["--no-install", "--fast"],
+        "setup" | "deny" => &["--no-install"],
+        _ => &[],
+    };
+    if let Some(unknown) = flags.iter().find(|flag| !allowed.contains(&flag.as_str())) {
+        bail!("`{command}` does not know `{unknown}`\n\n{HELP}");
+    }
+    let has = |name: &str| flags.iter().any(|flag| flag == name);
+    let install = if has("--no-install") { setup::Install::Forbidden } else { setup::Install::Allowed };
+    match command.as_str() {
+        "test" => suite::run(install, has("--fast")),
+        "setup" => setup::run(install),
+        "tidy" => tidy::run(),
+        "deny" => deny::run(install),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no `{other}`\n\n{HELP}"),
+    }
+}
