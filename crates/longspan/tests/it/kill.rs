@@ -1,0 +1,53 @@
+//! `kill -9` at any moment: what was acknowledged is there, once, and nothing else is.
+
+use crate::api;
+use crate::load::{Numbers, Random, Record, SERVICE, seed, send_while, verify};
+use crate::server::{Home, Server};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const CYCLES: u64 = 20;
+/// Enough that a cycle is killed in the middle, few enough that reading all back takes seconds.
+const BATCHES_A_CYCLE: u64 = 400;
+
+#[test]
+fn an_acknowledged_span_survives_kill_9_exactly_once() {
+    // For every request that got an OK before one of 20 kills under load: all its spans are there, once, as sent; no other spans are.
+    let numbers = Numbers::new(seed());
+    let mut random = Random(numbers.seed);
+    let home = Home::new();
+    let mut all = Record::default();
+    for cycle in 0..CYCLES {
+        let server = Server::start(&home);
+        let delay = Duration::from_millis(20 + random.below(600));
+        let record = send_while(server, &numbers, BATCHES_A_CYCLE, |server| {
+            std::thread::sleep(delay);
+            server.kill();
+        });
+        println!("cycle {cycle}: killed after {delay:?}, {} acknowledged", record.acknowledged.len());
+        assert_eq!(record.wrong_statuses, Vec::<u16>::new());
+        let restarted = Server::start(&home);
+        verify(&restarted, &record);
+        all.append(record);
+    }
+    assert!(all.acknowledged.len() > 100, "too little was acknowledged to prove anything: {}", all.acknowledged.len());
+    let server = Server::start(&home);
+    let count = verify(&server, &all);
+    no_phantoms(&server, &all);
+    assert_eq!(api::span_count(&server), count, "the status counts what is there");
+}
+
+/// The search finds exactly the traces that were sent.
+fn no_phantoms(server: &Server, all: &Record) {
+    let found: Vec<String> = api::traces_of(server, SERVICE);
+    let distinct: BTreeSet<&String> = found.iter().collect();
+    assert_eq!(distinct.len(), found.len(), "a trace is found twice");
+    let ids =
+        |batches: &[crate::load::Batch]| batches.iter().map(|batch| batch.trace_id_hex()).collect::<BTreeSet<_>>();
+    let acknowledged = ids(&all.acknowledged);
+    let unanswered = ids(&all.unanswered);
+    for id in &found {
+        assert!(acknowledged.contains(id) || unanswered.contains(id), "a trace that was never sent: {id}");
+    }
+    assert!(acknowledged.iter().all(|id| distinct.contains(id)), "an acknowledged trace is not found by search");
+}

@@ -1,0 +1,16 @@
+//! Black-box tests: the real binary, real sockets, a real directory.
+//!
+//! Nothing here knows the program's code; what is asserted is what a sender, a person or an operator can see. The clients of
+//! other languages are in `tests/python` and `tests/js`.
+
+#![expect(clippy::unwrap_used, reason = "the fixtures belong to the tests: a panic is the failure and has the place")]
+
+mod api;
+mod kill;
+mod load;
+mod malformed;
+mod otlp;
+mod raw;
+mod server;
+mod startup;
+mod stop;
