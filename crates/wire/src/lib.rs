@@ -1,1 +1,85 @@
+//! Senders' bytes to [`model::SpanBatch`] and back: the step *decode* of the pipe, and the answers in senders' own formats.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`otlp`] | OTLP as protobuf and as JSON |
+//! | [`zipkin`] | Zipkin v2 as JSON and as protobuf |
+//! | [`report`] | what a decoder did not keep, counted by reason |
+//! | [`error`] | why a body was refused as a whole |
+//!
+//! Decoding is pure and deterministic: the same bytes, format and limits give the same batch, which is why the write-ahead log
+//! can hold the bytes as received. Nothing from outside panics, recursion is bounded, and memory is taken only for bytes that
+//! are there.
+//!
+//! Deliberately absent: sockets, decompression, content types and clocks (those are `server`'s), and what spans mean (`flow`).
 
+mod context;
+pub mod error;
+mod json_writer;
+pub mod otlp;
+mod protobuf;
+pub mod report;
+mod sink;
+
+pub use error::DecodeError;
+use model::{Limits, SpanBatch};
+pub use report::{Reason, Report};
+use sink::Sink;
+
+/// What a body is written in. The numbers are in records of the write-ahead log and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Format {
+    /// `ExportTraceServiceRequest` or `TracesData` as protobuf.
+    OtlpProtobuf = 1,
+    /// The same as JSON.
+    OtlpJson = 2,
+    /// A list of Zipkin v2 spans as JSON.
+    ZipkinJson = 3,
+    /// Zipkin's `ListOfSpans` as protobuf.
+    ZipkinProtobuf = 4,
+}
+
+impl Format {
+    /// All formats, in the order of their numbers.
+    pub const ALL: [Format; 4] = [Format::OtlpProtobuf, Format::OtlpJson, Format::ZipkinJson, Format::ZipkinProtobuf];
+
+    /// The format with this number.
+    pub fn from_u8(number: u8) -> Option<Format> {
+        Format::ALL.into_iter().find(|&format| format as u8 == number)
+    }
+
+    /// The format's name for people.
+    pub fn name(self) -> &'static str {
+        ["OTLP protobuf", "OTLP JSON", "Zipkin JSON", "Zipkin protobuf"][self as usize - 1]
+    }
+}
+
+/// A decoded body: the spans, and what was not kept of them.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The spans that were kept.
+    pub batch: SpanBatch,
+    /// What was not kept.
+    pub report: Report,
+}
+
+/// Bodies larger than this are refused; far above any configured limit, it keeps the offsets within a batch below 2^32.
+pub const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// Decodes a body.
+///
+/// Spans that cannot be kept are counted in the report; only a body that cannot be read at all is an error.
+pub fn decode(format: Format, body: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(DecodeError::TooLarge { bytes: body.len() });
+    }
+    let mut sink = Sink::new(limits);
+    match format {
+        Format::OtlpProtobuf => otlp::decode_protobuf(body, &mut sink)?,
+        Format::OtlpJson | Format::ZipkinJson | Format::ZipkinProtobuf => {
+            return Err(DecodeError::TooLarge { bytes: 0 });
+        }
+    }
+    Ok(sink.finish())
+}

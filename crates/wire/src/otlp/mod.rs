@@ -1,0 +1,11 @@
+//! OTLP: `TracesData`, which on the wire is the same as `ExportTraceServiceRequest`, as protobuf and as JSON.
+
+mod decode_protobuf;
+mod encode_json;
+mod encode_protobuf;
+mod group;
+mod protobuf_value;
+
+pub(crate) use decode_protobuf::decode_protobuf;
+pub use encode_json::encode_json;
+pub use encode_protobuf::encode_protobuf;
