@@ -15,11 +15,13 @@
 
 mod context;
 pub mod error;
+mod json_read;
 mod json_writer;
 pub mod otlp;
 mod protobuf;
 pub mod report;
 mod sink;
+pub mod zipkin;
 
 pub use error::DecodeError;
 use model::{Limits, SpanBatch};
@@ -77,9 +79,9 @@ pub fn decode(format: Format, body: &[u8], limits: &Limits) -> Result<Decoded, D
     let mut sink = Sink::new(limits);
     match format {
         Format::OtlpProtobuf => otlp::decode_protobuf(body, &mut sink)?,
-        Format::OtlpJson | Format::ZipkinJson | Format::ZipkinProtobuf => {
-            return Err(DecodeError::TooLarge { bytes: 0 });
-        }
+        Format::OtlpJson => otlp::decode_json(body, &mut sink)?,
+        Format::ZipkinJson => zipkin::decode_json(body, &mut sink)?,
+        Format::ZipkinProtobuf => zipkin::decode_protobuf(body, &mut sink)?,
     }
     Ok(sink.finish())
 }

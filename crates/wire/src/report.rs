@@ -105,6 +105,12 @@ impl Report {
         self.rejected[reason as usize] += 1;
     }
 
+    pub(crate) fn merge(&mut self, other: &Report) {
+        for (count, more) in self.rejected.iter_mut().zip(other.rejected) {
+            *count += more;
+        }
+    }
+
     /// Counts a refused span; its number is that of the span received last.
     pub(crate) fn refuse(&mut self, reason: Reason, problem: std::fmt::Arguments<'_>) {
         self.add(reason);

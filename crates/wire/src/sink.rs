@@ -24,6 +24,8 @@ pub(crate) struct Sink<'l> {
     pub(crate) nested: NestedWriter,
     /// Whether something of it did not fit.
     nested_cut: bool,
+    /// About how many bytes the span being read has, for formats that do not say.
+    span_bytes: usize,
     /// Whether the text table holds something that is not UTF-8, so that being in the table proves nothing.
     raw_bytes_in_table: bool,
 }
@@ -56,6 +58,7 @@ impl<'l> Sink<'l> {
             limits,
             nested: NestedWriter::default(),
             nested_cut: false,
+            span_bytes: 0,
             raw_bytes_in_table: false,
         }
     }
@@ -157,6 +160,33 @@ impl<'l> Sink<'l> {
             Level::Event => &mut self.batch.events.attributes,
             Level::Link => &mut self.batch.links.attributes,
         }
+    }
+
+    /// Begins a span.
+    #[inline]
+    pub(crate) fn begin_span(&mut self) {
+        self.report.received_spans += 1;
+        self.span_bytes = 0;
+    }
+
+    /// Adds to the size of the span being read.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.span_bytes += bytes + 2;
+    }
+
+    /// Refuses the span being read if what was charged is over the limit.
+    pub(crate) fn refuse_charged_span(&mut self) -> bool {
+        let too_large = self.span_bytes > self.limits.span_bytes_max;
+        if too_large {
+            self.refuse_large_span(self.span_bytes);
+        }
+        too_large
+    }
+
+    #[cold]
+    pub(crate) fn refuse_large_span(&mut self, bytes: usize) {
+        let max = self.limits.span_bytes_max;
+        self.refuse_span(Reason::SpanTooLarge, format_args!("{bytes} bytes, at most {max} are accepted"));
     }
 
     /// Refuses the span being read, and forgets what it brought.

@@ -7,20 +7,14 @@
 use model::{Level, Link, SpanId, SpanRow, TraceId};
 
 use super::protobuf_value::attribute;
+use super::span_end::{SpanIds, close_span};
 use crate::context::{OpenResource, OpenScope};
-use crate::protobuf::{Broken, Cursor, Field, Problem};
-use crate::report::Reason;
+use crate::protobuf::{Broken, Cursor, Field};
 use crate::sink::{AttributeCount, Sink};
 use crate::{DecodeError, Format};
 
 pub(crate) fn decode_protobuf(body: &[u8], sink: &mut Sink<'_>) -> Result<(), DecodeError> {
-    traces_data(sink, body).map_err(|broken| {
-        let (format, offset) = (Format::OtlpProtobuf, broken.offset(body));
-        match broken.problem {
-            Problem::TooDeep => DecodeError::TooDeep { format, offset },
-            problem => DecodeError::Malformed { format, offset, problem: problem.text().to_owned() },
-        }
-    })
+    traces_data(sink, body).map_err(|broken| broken.refusal(Format::OtlpProtobuf, body))
 }
 
 fn traces_data(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
@@ -94,9 +88,7 @@ fn scope(sink: &mut Sink<'_>, open: &mut OpenScope, message: &[u8]) -> Result<()
 /// The ids and texts of a span, kept as slices until the last of each is known.
 #[derive(Default)]
 struct SpanSlices<'a> {
-    trace_id: &'a [u8],
-    span_id: &'a [u8],
-    parent_span_id: &'a [u8],
+    ids: SpanIds<'a>,
     name: &'a [u8],
     trace_state: &'a [u8],
     status_message: &'a [u8],
@@ -110,10 +102,9 @@ struct SpanDrops {
 }
 
 fn span(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
-    sink.report.received_spans += 1;
+    sink.begin_span();
     if message.len() > sink.limits.span_bytes_max {
-        let (bytes, max) = (message.len(), sink.limits.span_bytes_max);
-        sink.refuse_span(Reason::SpanTooLarge, format_args!("{bytes} bytes, at most {max} are accepted"));
+        sink.refuse_large_span(message.len());
         return Ok(());
     }
     let mut slices = SpanSlices::default();
@@ -123,10 +114,10 @@ fn span(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
     while let Some(field) = cursor.field()? {
         match field {
             (9, Field::Bytes(message)) => attribute(sink, &mut drops.attributes, message)?,
-            (1, Field::Bytes(id)) => slices.trace_id = id,
-            (2, Field::Bytes(id)) => slices.span_id = id,
+            (1, Field::Bytes(id)) => slices.ids.trace_id = id,
+            (2, Field::Bytes(id)) => slices.ids.span_id = id,
             (3, Field::Bytes(text)) => slices.trace_state = text,
-            (4, Field::Bytes(id)) => slices.parent_span_id = id,
+            (4, Field::Bytes(id)) => slices.ids.parent_span_id = id,
             (5, Field::Bytes(text)) => slices.name = text,
             (6, Field::Varint(kind)) => row.kind = kind as i32,
             (7, Field::Fixed64(time)) => row.start_unix_nano = time,
@@ -144,34 +135,11 @@ fn span(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
     row.dropped_attributes_count = drops.attributes.total_dropped(row.dropped_attributes_count);
     row.dropped_events_count = row.dropped_events_count.saturating_add(drops.events);
     row.dropped_links_count = row.dropped_links_count.saturating_add(drops.links);
-    close_span(sink, row, &slices);
-    Ok(())
-}
-
-fn close_span(sink: &mut Sink<'_>, mut row: SpanRow, slices: &SpanSlices<'_>) {
-    let Some(trace_id) = TraceId::from_slice(slices.trace_id).filter(|id| !id.is_zero()) else {
-        let bytes = slices.trace_id.len();
-        sink.refuse_span(
-            Reason::InvalidTraceId,
-            format_args!("the trace id must be 16 bytes, not all zero; got {bytes} bytes"),
-        );
-        return;
-    };
-    let Some(span_id) = SpanId::from_slice(slices.span_id).filter(|id| !id.is_zero()) else {
-        let bytes = slices.span_id.len();
-        sink.refuse_span(
-            Reason::InvalidSpanId,
-            format_args!("the span id must be 8 bytes, not all zero; got {bytes} bytes"),
-        );
-        return;
-    };
-    row.trace_id = trace_id;
-    row.span_id = span_id;
-    row.parent_span_id = sink.parent_span_id(slices.parent_span_id);
     row.name = sink.text(slices.name);
     row.trace_state = sink.text(slices.trace_state);
     row.status_message = sink.text(slices.status_message);
-    sink.batch.push_span(row);
+    close_span(sink, row, &slices.ids);
+    Ok(())
 }
 
 fn status<'a>(row: &mut SpanRow, slices: &mut SpanSlices<'a>, message: &'a [u8]) -> Result<(), Broken> {

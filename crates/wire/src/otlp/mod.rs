@@ -1,11 +1,15 @@
 //! OTLP: `TracesData`, which on the wire is the same as `ExportTraceServiceRequest`, as protobuf and as JSON.
 
+mod decode_json;
 mod decode_protobuf;
 mod encode_json;
 mod encode_protobuf;
 mod group;
+mod json_value;
 mod protobuf_value;
+mod span_end;
 
+pub(crate) use decode_json::decode_json;
 pub(crate) use decode_protobuf::decode_protobuf;
 pub use encode_json::encode_json;
 pub use encode_protobuf::encode_protobuf;

@@ -3,6 +3,8 @@
 //! Lenient where the protobuf specification is (unknown fields, fields in any order, groups), strict where bytes make no sense.
 //! A field whose wire type is not the one its schema says is unknown to the reader's `match`, and so is skipped too.
 
+use crate::{DecodeError, Format};
+
 /// How deep unknown groups may nest. prost allows 100 levels in all, so this is never stricter.
 const GROUP_DEPTH_MAX: usize = 100;
 
@@ -26,7 +28,7 @@ pub(crate) enum Field<'a> {
 pub(crate) struct Broken {
     /// Address of the byte where reading stopped.
     address: usize,
-    pub(crate) problem: Problem,
+    problem: Problem,
 }
 
 /// What is wrong with them.
@@ -41,7 +43,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    pub(crate) fn text(self) -> &'static str {
+    fn text(self) -> &'static str {
         match self {
             Problem::Truncated => "a field reaches beyond the end of its message",
             Problem::Varint => "a varint is longer than 64 bits",
@@ -60,9 +62,13 @@ impl Broken {
         Broken { address: rest.as_ptr() as usize, problem }
     }
 
-    /// Where in `body` reading stopped.
-    pub(crate) fn offset(&self, body: &[u8]) -> usize {
-        self.address.wrapping_sub(body.as_ptr() as usize).min(body.len())
+    /// The refusal of `body`, in which reading stopped.
+    pub(crate) fn refusal(&self, format: Format, body: &[u8]) -> DecodeError {
+        let offset = self.address.wrapping_sub(body.as_ptr() as usize).min(body.len());
+        match self.problem {
+            Problem::TooDeep => DecodeError::TooDeep { format, offset },
+            problem => DecodeError::Malformed { format, offset, problem: problem.text().to_owned() },
+        }
     }
 }
 
