@@ -95,7 +95,8 @@ impl BatchMerger {
         self.out
     }
 
-    fn scope(&mut self, source: &mut Source<'_>, scope: u32) -> u32 {
+    /// The merged scope that scope `scope` of `source` becomes; added with its resource if it is new.
+    pub fn scope(&mut self, source: &mut Source<'_>, scope: u32) -> u32 {
         if let Some(known) = source.scopes[scope as usize] {
             return known;
         }

@@ -1,1 +1,52 @@
+//! Spans on disk: written ahead, searchable at once, sealed into Parquet, dropped by the day.
+//!
+//! Steps *append*, *apply* and *seal* of the pipe, and what *find* reads from. Synchronous; touches the world only through
+//! [`disk::Disk`] and [`clock::Clock`].
+//!
+//! ```text
+//! append ──► commit queue ──► WAL file ──sync──► memtable ──► done(Ok)      reader ──► Snapshot
+//!                                                   │ full, idle or old                  ├ memtables
+//!                                                   ▼                                    └ segments
+//!                                              frozen memtable ──seal──► segments ──► manifest ──► WAL file deleted
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`store`] | [`Store`], the front |
+//! | [`options`], [`error`], [`metrics`] | set-up and every constant; what goes wrong; what is counted |
+//! | [`disk`], [`clock`], [`filenames`] | the doors to the world |
+//! | [`wal`], [`commit`] | step append |
+//! | [`memtable`], [`tables`] | step apply; what is live |
+//! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
+//! | [`open`] | start and replay |
+//! | [`snapshot`], [`catalog`] | what readers see |
+//!
+//! Deliberately absent: what bytes of a request mean (a [`Replay`] is handed in), what a filter is, async.
 
+pub mod catalog;
+pub mod clock;
+mod commit;
+pub mod disk;
+pub mod error;
+mod filenames;
+mod manifest;
+mod memtable;
+pub mod metrics;
+mod open;
+pub mod options;
+mod seal;
+mod segment;
+mod snapshot;
+mod store;
+mod tables;
+pub mod wal;
+
+pub use catalog::Catalog;
+pub use commit::{Done, Request};
+pub use error::{AppendError, ReadError, StoreError};
+pub use metrics::Metrics;
+pub use open::Replay;
+pub use options::{Durability, StoreOptions};
+pub use segment::source::{Intrinsic, intrinsic_pair_hash};
+pub use snapshot::{IncomingLink, Part, Projection, Snapshot, Wanted};
+pub use store::{Stats, Store};

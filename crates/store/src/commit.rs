@@ -1,0 +1,275 @@
+//! Group commit: one thread writes what all waiting requests brought, syncs once, makes them searchable, and answers them.
+//!
+//! Steps *append* and *apply*. An OK is given only after the sync (with [`Durability::Fsync`]) and after the batch is in the
+//! memtable, so a sender that got its OK finds its spans. When the disk refuses, every request of that group is refused and the
+//! WAL file is abandoned: whatever reached the disk of it is at worst an unacknowledged request found at the next start.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::SpanBatch;
+
+use crate::error::AppendError;
+use crate::memtable::Memtable;
+use crate::metrics::Metrics;
+use crate::options::{COMMIT_QUEUE_BYTES_MAX, Durability, StoreOptions};
+use crate::tables::Tables;
+use crate::wal::{Encoded, WalWriter};
+
+/// A request to be stored.
+#[derive(Debug)]
+pub struct Request {
+    /// The sender's format, as `wire` numbers it.
+    pub format: u8,
+    /// When it was received.
+    pub received_unix_nano: u64,
+    /// Its bytes, decompressed.
+    pub body: Bytes,
+    /// What was decoded from them and admitted.
+    pub batch: SpanBatch,
+}
+
+/// Called once, when a batch is durable and searchable or was refused.
+pub type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+struct Pending {
+    record: Encoded,
+    batch: SpanBatch,
+    done: Done,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: Vec<Pending>,
+    bytes: usize,
+    rotate: bool,
+    closed: bool,
+}
+
+/// The queue in front of the committing thread.
+#[derive(Default)]
+pub(crate) struct CommitQueue {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+impl std::fmt::Debug for CommitQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitQueue").field("bytes", &self.bytes()).finish()
+    }
+}
+
+impl CommitQueue {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no thread panics while it holds the commit queue")
+    }
+
+    /// Encoded bytes that wait for the disk.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Queues a request; compresses and checksums it on the caller's thread.
+    pub(crate) fn push(&self, request: Request, done: Done) {
+        let Request { format, received_unix_nano, body, mut batch } = request;
+        let record = Encoded::new(format, received_unix_nano, &body);
+        drop(body);
+        batch.shrink_to_fit();
+        let mut queue = self.lock();
+        let refusal = if queue.closed {
+            Some(AppendError::Closed)
+        } else {
+            (queue.bytes > COMMIT_QUEUE_BYTES_MAX).then_some(AppendError::Full("the disk does not keep up"))
+        };
+        if let Some(refusal) = refusal {
+            drop(queue);
+            return done(Err(refusal));
+        }
+        queue.bytes += record.len();
+        queue.pending.push(Pending { record, batch, done });
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Asks for the active memtable to be frozen, so that it gets sealed.
+    pub(crate) fn request_rotation(&self) {
+        self.lock().rotate = true;
+        self.wake.notify_one();
+    }
+
+    /// Refuses what comes from now on; what waits is still committed.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    fn take(&self, wait: Duration) -> Taken {
+        let mut queue = self.lock();
+        if queue.pending.is_empty() && !queue.rotate && !queue.closed {
+            queue = self.wake.wait_timeout(queue, wait).expect("no thread panics while it holds the commit queue").0;
+        }
+        queue.bytes = 0;
+        let pending = std::mem::take(&mut queue.pending);
+        let closed = queue.closed && pending.is_empty();
+        Taken { pending, rotate: std::mem::take(&mut queue.rotate), closed }
+    }
+}
+
+struct Taken {
+    pending: Vec<Pending>,
+    rotate: bool,
+    closed: bool,
+}
+
+/// The committing thread's state.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    options: StoreOptions,
+    queue: Arc<CommitQueue>,
+    tables: Arc<Tables>,
+    metrics: Arc<Metrics>,
+    wal: Option<WalWriter>,
+    next_sequence: u64,
+    unsynced: bool,
+}
+
+/// How long written bytes may stay unsynced with [`Durability::Flush`] and [`Durability::Async`].
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Committer {
+    pub(crate) fn new(
+        options: StoreOptions,
+        queue: Arc<CommitQueue>,
+        tables: Arc<Tables>,
+        metrics: Arc<Metrics>,
+        wal: WalWriter,
+    ) -> Self {
+        let next_sequence = wal.sequence + 1;
+        Committer { options, queue, tables, metrics, wal: Some(wal), next_sequence, unsynced: false }
+    }
+
+    /// Commits until the queue is closed and empty; then everything written is synced.
+    pub(crate) fn run(mut self) {
+        loop {
+            let taken = self.queue.take(SYNC_INTERVAL);
+            if !taken.pending.is_empty() {
+                self.commit(taken.pending);
+            } else if self.unsynced {
+                self.sync_late();
+            }
+            if taken.closed {
+                self.sync_late();
+                return;
+            }
+            let active = self.tables.active().stats();
+            if active.bytes >= self.options.memtable_bytes_max || (taken.rotate && active.spans > 0) {
+                self.rotate();
+            }
+        }
+    }
+
+    fn commit(&mut self, mut pending: Vec<Pending>) {
+        if self.options.durability == Durability::Async {
+            for one in &mut pending {
+                let done = std::mem::replace(&mut one.done, Box::new(|_| ()));
+                self.apply(std::mem::take(&mut one.batch));
+                done(Ok(()));
+            }
+        }
+        match self.write(&pending) {
+            Ok(()) => {
+                for one in pending {
+                    if self.options.durability != Durability::Async {
+                        self.apply(one.batch);
+                    }
+                    (one.done)(Ok(()));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, requests = pending.len(), "the write-ahead log cannot be written; requests are refused");
+                self.metrics.wal_errors.add(1);
+                self.wal = None;
+                for one in pending {
+                    (one.done)(Err(AppendError::Io(error.to_string())));
+                }
+            }
+        }
+    }
+
+    fn apply(&self, batch: SpanBatch) {
+        if !batch.is_empty() {
+            self.metrics.spans_applied.add(batch.len() as u64);
+            self.tables.active().apply(batch, self.options.clock.now_unix_nano());
+        }
+    }
+
+    fn write(&mut self, pending: &[Pending]) -> io::Result<()> {
+        let wal = match &mut self.wal {
+            Some(wal) => wal,
+            None => self.reopen()?,
+        };
+        let before = wal.bytes;
+        wal.write(pending.iter().map(|one| &one.record))?;
+        let written = wal.bytes - before;
+        if self.options.durability == Durability::Fsync {
+            self.sync()?;
+        } else {
+            self.unsynced = true;
+        }
+        self.metrics.wal_bytes_written.add(written);
+        self.tables.add_wal_bytes(written);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
+        if let Some(wal) = &mut self.wal {
+            wal.sync()?;
+        }
+        self.unsynced = false;
+        self.metrics.syncs.record(begin.elapsed());
+        Ok(())
+    }
+
+    fn sync_late(&mut self) {
+        if let Err(error) = self.sync() {
+            tracing::error!(%error, "the write-ahead log cannot be synced; the newest spans may be lost in a power cut");
+            self.metrics.wal_errors.add(1);
+            self.wal = None;
+            self.unsynced = false;
+        }
+    }
+
+    /// Goes on in a new file after the last one had to be abandoned.
+    fn reopen(&mut self) -> io::Result<&mut WalWriter> {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let wal = WalWriter::create(&*self.options.disk, &self.options.directory, sequence)?;
+        self.tables.active().extend_wal(sequence);
+        Ok(self.wal.insert(wal))
+    }
+
+    /// Freezes the active memtable and begins a new one with a WAL file of its own.
+    fn rotate(&mut self) {
+        if self.tables.frozen_count() >= crate::options::FROZEN_MEMTABLES_MAX {
+            return;
+        }
+        if self.unsynced {
+            self.sync_late();
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        match WalWriter::create(&*self.options.disk, &self.options.directory, sequence) {
+            Ok(wal) => {
+                self.wal = Some(wal);
+                self.tables.freeze(Arc::new(Memtable::new(sequence)));
+            }
+            Err(error) => {
+                tracing::error!(%error, "no new write-ahead log file can be made; going on in the old one");
+                self.metrics.wal_errors.add(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The name of every file and directory in a data directory, in one place.
+//!
+//! ```text
+//! DIR/
+//!   FORMAT                      the number of the format the directory is written in
+//!   LOCK                        held by the process that uses the directory
+//!   manifest.json               which segments are live, and up to where the WAL is sealed
+//!   wal/00000000000000000007.wal
+//!   days/2026-11-20/00000000000000000003/
+//!     spans.parquet             one row a span, clustered by trace
+//!     scopes.parquet            resources and scopes the spans refer to
+//!     links.parquet             links by the trace they point at
+//!     index.bin                 where each trace lies; filters and bounds of each block
+//!     segment.json              what the files are and their checksums; written last
+//!   days/unplaced/…             spans whose clocks cannot be trusted
+//!   quarantine/                 what could not be read, moved out of the way
+//! ```
+
+use std::path::{Path, PathBuf};
+
+/// The number of the format, see `docs/format.md`.
+pub(crate) const FORMAT: &str = "FORMAT";
+/// The lock file.
+pub(crate) const LOCK: &str = "LOCK";
+/// The list of live segments.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// Spans of a segment.
+pub(crate) const SPANS: &str = "spans.parquet";
+/// Resources and scopes of a segment.
+pub(crate) const SCOPES: &str = "scopes.parquet";
+/// Links of a segment by their target.
+pub(crate) const LINKS: &str = "links.parquet";
+/// The index of a segment.
+pub(crate) const INDEX: &str = "index.bin";
+/// What a segment is made of.
+pub(crate) const SEGMENT: &str = "segment.json";
+/// The partition of spans whose time cannot be right.
+pub(crate) const UNPLACED: &str = "unplaced";
+/// The end of the name of a segment directory that is being written.
+pub(crate) const ASIDE: &str = ".tmp";
+
+/// Where the WAL lies.
+pub(crate) fn wal_directory(data: &Path) -> PathBuf {
+    data.join("wal")
+}
+
+/// A WAL file.
+pub(crate) fn wal_file(data: &Path, sequence: u64) -> PathBuf {
+    wal_directory(data).join(format!("{sequence:020}.wal"))
+}
+
+/// The sequence number in a WAL file's name.
+pub(crate) fn wal_sequence(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal")?;
+    (digits.len() == 20).then(|| digits.parse().ok()).flatten()
+}
+
+/// Where the days lie.
+pub(crate) fn days_directory(data: &Path) -> PathBuf {
+    data.join("days")
+}
+
+/// Where a day's segments lie.
+pub(crate) fn day_directory(data: &Path, day: &str) -> PathBuf {
+    days_directory(data).join(day)
+}
+
+/// A segment's directory.
+pub(crate) fn segment_directory(data: &Path, day: &str, id: u64) -> PathBuf {
+    day_directory(data, day).join(format!("{id:020}"))
+}
+
+/// Where unreadable things are put.
+pub(crate) fn quarantine_directory(data: &Path) -> PathBuf {
+    data.join("quarantine")
+}

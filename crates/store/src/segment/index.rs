@@ -1,0 +1,325 @@
+//! `index.bin`: where each trace lies, which blocks may hold a value, and what the segment has to offer for completion.
+//!
+//! ```text
+//! magic "LSPANIDX" · version u32 · sections u32
+//! then a section: kind u32 · 0 u32 · offset u64 · bytes u64 · xxh3 u64 of its bytes
+//! xxh3 u64 of everything before · the sections' bytes
+//! ```
+//!
+//! All numbers are little-endian. Sections: see [`SectionKind`]. The small ones are read when a segment is opened, the large
+//! ones at their first use; each is checked against its hash when it is read.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::catalog::Catalog;
+use crate::disk::Located;
+use crate::error::ReadError;
+use crate::segment::filter::{build_filter, filter_may_contain};
+
+const MAGIC: &[u8; 8] = b"LSPANIDX";
+const VERSION: u32 = 1;
+const SECTION_BYTES: usize = 32;
+const SECTIONS_MAX: usize = 64;
+const BLOCK_BYTES: usize = 56;
+const PLACE_BYTES: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum SectionKind {
+    /// A block: rows u32, errors u32, start min and max u64, duration min and max u64, filter offset u64 and bytes u64.
+    Blocks = 1,
+    /// The blocks' filters over `key = value` hashes, one behind the other.
+    BlockFilters = 2,
+    /// Hash of the trace id u64, first row u32, rows u32; sorted.
+    Traces = 3,
+    /// A filter over the hashes of the trace ids.
+    TraceFilter = 4,
+    /// Hash of the trace id linked to u64, first row of `links.parquet` u32, rows u32; sorted.
+    LinkTargets = 5,
+    /// The catalog as JSON.
+    Catalog = 6,
+}
+
+/// Bounds of a block of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Block {
+    pub(crate) rows: u32,
+    pub(crate) errors: u32,
+    pub(crate) start_min: u64,
+    pub(crate) start_max: u64,
+    pub(crate) duration_min: u64,
+    pub(crate) duration_max: u64,
+    filter_offset: u64,
+    filter_bytes: u64,
+}
+
+impl Block {
+    /// Takes one more span into the bounds.
+    pub(crate) fn add(&mut self, start_unix_nano: u64, duration_ns: u64, is_error: bool) {
+        if self.rows == 0 {
+            (self.start_min, self.duration_min) = (u64::MAX, u64::MAX);
+        }
+        self.rows += 1;
+        self.errors += u32::from(is_error);
+        self.start_min = self.start_min.min(start_unix_nano);
+        self.start_max = self.start_max.max(start_unix_nano);
+        self.duration_min = self.duration_min.min(duration_ns);
+        self.duration_max = self.duration_max.max(duration_ns);
+    }
+}
+
+/// Consecutive rows that belong to one hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) hash: u64,
+    pub(crate) row: u32,
+    pub(crate) rows: u32,
+}
+
+/// Collects an index while a segment is written.
+#[derive(Debug, Default)]
+pub(crate) struct IndexWriter {
+    blocks: Vec<Block>,
+    filters: Vec<u8>,
+    pub(crate) traces: Vec<Place>,
+    pub(crate) link_targets: Vec<Place>,
+}
+
+impl IndexWriter {
+    /// Ends a block whose rows have these `key = value` hashes.
+    pub(crate) fn push_block(&mut self, mut block: Block, pair_hashes: &mut Vec<u64>) {
+        let filter = build_filter(pair_hashes);
+        block.filter_offset = self.filters.len() as u64;
+        block.filter_bytes = filter.len() as u64;
+        self.filters.extend_from_slice(&filter);
+        self.blocks.push(block);
+    }
+
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The bytes of `index.bin`.
+    pub(crate) fn finish(mut self, catalog: &Catalog) -> Vec<u8> {
+        self.traces.sort_unstable();
+        self.link_targets.sort_unstable();
+        let mut hashes = self.traces.iter().map(|place| place.hash).collect();
+        let sections = [
+            (SectionKind::Blocks, blocks_to_bytes(&self.blocks)),
+            (SectionKind::BlockFilters, self.filters),
+            (SectionKind::Traces, places_to_bytes(&self.traces)),
+            (SectionKind::TraceFilter, build_filter(&mut hashes)),
+            (SectionKind::LinkTargets, places_to_bytes(&self.link_targets)),
+            (SectionKind::Catalog, serde_json::to_vec(catalog).expect("a catalog is always JSON")),
+        ];
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&(sections.len() as u32).to_le_bytes());
+        let mut offset = (out.len() + sections.len() * SECTION_BYTES + 8) as u64;
+        for (kind, bytes) in &sections {
+            out.extend_from_slice(&u64::from(*kind as u32).to_le_bytes());
+            for number in [offset, bytes.len() as u64, xxh3_64(bytes)] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            offset += bytes.len() as u64;
+        }
+        let head = xxh3_64(&out);
+        out.extend_from_slice(&head.to_le_bytes());
+        for (_, bytes) in sections {
+            out.extend_from_slice(&bytes);
+        }
+        out
+    }
+}
+
+fn blocks_to_bytes(blocks: &[Block]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(blocks.len() * BLOCK_BYTES);
+    for block in blocks {
+        out.extend_from_slice(&block.rows.to_le_bytes());
+        out.extend_from_slice(&block.errors.to_le_bytes());
+        let numbers = [
+            block.start_min,
+            block.start_max,
+            block.duration_min,
+            block.duration_max,
+            block.filter_offset,
+            block.filter_bytes,
+        ];
+        for number in numbers {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    out
+}
+
+fn places_to_bytes(places: &[Place]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
+    for place in places {
+        out.extend_from_slice(&place.hash.to_le_bytes());
+        out.extend_from_slice(&place.row.to_le_bytes());
+        out.extend_from_slice(&place.rows.to_le_bytes());
+    }
+    out
+}
+
+/// An opened `index.bin`.
+#[derive(Debug)]
+pub(crate) struct Index {
+    file: Located,
+    sections: Vec<Section>,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) catalog: Catalog,
+    trace_filter: Vec<u8>,
+    block_filters: OnceLock<Arc<[u8]>>,
+    traces: OnceLock<Arc<[u8]>>,
+    link_targets: OnceLock<Arc<[u8]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Section {
+    kind: u32,
+    offset: u64,
+    bytes: u64,
+    hash: u64,
+}
+
+impl Index {
+    /// Reads the small sections.
+    pub(crate) fn open(file: Located) -> Result<Index, ReadError> {
+        let sections = read_sections(&file)?;
+        let mut index = Index {
+            file,
+            sections,
+            blocks: Vec::new(),
+            catalog: Catalog::default(),
+            trace_filter: Vec::new(),
+            block_filters: OnceLock::new(),
+            traces: OnceLock::new(),
+            link_targets: OnceLock::new(),
+        };
+        index.blocks = blocks_from_bytes(&index.section(SectionKind::Blocks)?);
+        index.trace_filter = index.section(SectionKind::TraceFilter)?;
+        let catalog = index.section(SectionKind::Catalog)?;
+        index.catalog = serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(index.path(), error))?;
+        Ok(index)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.file.path.clone()
+    }
+
+    fn section(&self, kind: SectionKind) -> Result<Vec<u8>, ReadError> {
+        let section = self.sections.iter().find(|section| section.kind == kind as u32);
+        let section = section.ok_or_else(|| ReadError::corrupt(self.path(), format!("no section {kind:?}")))?;
+        let mut bytes = vec![0; section.bytes as usize];
+        self.file.file.read_exact_at(&mut bytes, section.offset).map_err(ReadError::io(&self.file.path))?;
+        if xxh3_64(&bytes) != section.hash {
+            return Err(ReadError::corrupt(self.path(), format!("section {kind:?} has a wrong checksum")));
+        }
+        Ok(bytes)
+    }
+
+    fn lazy(&self, cell: &OnceLock<Arc<[u8]>>, kind: SectionKind) -> Result<Arc<[u8]>, ReadError> {
+        if let Some(bytes) = cell.get() {
+            return Ok(Arc::clone(bytes));
+        }
+        let bytes: Arc<[u8]> = self.section(kind)?.into();
+        Ok(Arc::clone(cell.get_or_init(|| bytes)))
+    }
+
+    /// Whether rows of block `number` may have a `key = value` of this hash.
+    pub(crate) fn block_may_contain(&self, number: usize, pair_hash: u64) -> Result<bool, ReadError> {
+        let filters = self.lazy(&self.block_filters, SectionKind::BlockFilters)?;
+        let block = &self.blocks[number];
+        let range = block.filter_offset as usize..(block.filter_offset + block.filter_bytes) as usize;
+        let filter = filters.get(range).ok_or_else(|| ReadError::corrupt(self.path(), "a filter lies outside"))?;
+        Ok(filter_may_contain(filter, pair_hash))
+    }
+
+    /// Rows that may be of the trace whose id has this hash.
+    pub(crate) fn trace_rows(&self, id_hash: u64) -> Result<Vec<Place>, ReadError> {
+        if !filter_may_contain(&self.trace_filter, id_hash) {
+            return Ok(Vec::new());
+        }
+        Ok(places_of(&self.lazy(&self.traces, SectionKind::Traces)?, id_hash))
+    }
+
+    /// Rows of `links.parquet` that may point at the trace whose id has this hash.
+    pub(crate) fn link_rows(&self, id_hash: u64) -> Result<Vec<Place>, ReadError> {
+        Ok(places_of(&self.lazy(&self.link_targets, SectionKind::LinkTargets)?, id_hash))
+    }
+}
+
+fn read_sections(file: &Located) -> Result<Vec<Section>, ReadError> {
+    let corrupt = |reason: &str| ReadError::corrupt(&file.path, reason);
+    let read = |bytes: &mut [u8], offset| file.file.read_exact_at(bytes, offset).map_err(ReadError::io(&file.path));
+    let mut head = vec![0; 16];
+    if file.file.len() < 24 {
+        return Err(corrupt("too short"));
+    }
+    read(&mut head, 0)?;
+    if &head[..8] != MAGIC || u32_at(&head, 8) != VERSION {
+        return Err(corrupt("not an index of this version"));
+    }
+    let count = u32_at(&head, 12) as usize;
+    let bytes = 16 + count.min(SECTIONS_MAX) * SECTION_BYTES;
+    if count > SECTIONS_MAX || file.file.len() < bytes as u64 + 8 {
+        return Err(corrupt("too many sections"));
+    }
+    head.resize(bytes + 8, 0);
+    read(&mut head, 0)?;
+    if u64_at(&head, bytes) != xxh3_64(&head[..bytes]) {
+        return Err(corrupt("the list of sections has a wrong checksum"));
+    }
+    let section = |at: usize| Section {
+        kind: u32_at(&head, at),
+        offset: u64_at(&head, at + 8),
+        bytes: u64_at(&head, at + 16),
+        hash: u64_at(&head, at + 24),
+    };
+    let sections: Vec<_> = (0..count).map(|number| section(16 + number * SECTION_BYTES)).collect();
+    let inside =
+        |section: &Section| section.offset.checked_add(section.bytes).is_some_and(|end| end <= file.file.len());
+    if sections.iter().all(inside) { Ok(sections) } else { Err(corrupt("a section lies outside the file")) }
+}
+
+fn blocks_from_bytes(bytes: &[u8]) -> Vec<Block> {
+    let block = |bytes: &[u8]| Block {
+        rows: u32_at(bytes, 0),
+        errors: u32_at(bytes, 4),
+        start_min: u64_at(bytes, 8),
+        start_max: u64_at(bytes, 16),
+        duration_min: u64_at(bytes, 24),
+        duration_max: u64_at(bytes, 32),
+        filter_offset: u64_at(bytes, 40),
+        filter_bytes: u64_at(bytes, 48),
+    };
+    bytes.chunks_exact(BLOCK_BYTES).map(block).collect()
+}
+
+/// All places of a hash, by binary search over the sorted section.
+fn places_of(bytes: &[u8], hash: u64) -> Vec<Place> {
+    let count = bytes.len() / PLACE_BYTES;
+    let place = |number: usize| {
+        let at = number * PLACE_BYTES;
+        Place { hash: u64_at(bytes, at), row: u32_at(bytes, at + 8), rows: u32_at(bytes, at + 12) }
+    };
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if place(middle).hash < hash { low = middle + 1 } else { high = middle }
+    }
+    (low..count).map(place).take_while(|place| place.hash == hash).collect()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}

@@ -1,0 +1,366 @@
+//! Writing a segment: rows in order become Parquet files and an index, aside, synced, renamed.
+//!
+//! Step *seal*. Everything is written into a directory whose name ends in `.tmp`; `segment.json` comes last, then every file
+//! and the directory are synced, and only then the directory gets its real name. A crash before that leaves rubbish that the
+//! next start removes, and the WAL still has every span.
+
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use model::attributes::pair_hash;
+use model::nested::NestedWriter;
+use model::text::hash_text;
+use model::{Attributes, BatchMerger, Level, Source, SpanBatch, StatusCode, TextId};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::properties::WriterProperties;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::catalog::{Catalog, Key, Operation};
+use crate::disk::{Disk, WriteFile};
+use crate::error::StoreError;
+use crate::filenames;
+use crate::options::BLOCK_ROWS;
+use crate::segment::arrays::{ChunkBuilder, append_pair, id_array, map_builder};
+use crate::segment::columns::choose_columns;
+use crate::segment::index::{Block, IndexWriter, Place};
+use crate::segment::layout::{links_schema, scopes_schema, small_properties, spans_properties, spans_schema};
+use crate::segment::meta::{FileMeta, SegmentMeta};
+use crate::segment::source::{Intrinsic, RowAt, SealSource};
+
+/// What is known of a segment before it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentSpec {
+    pub(crate) id: u64,
+    pub(crate) day: String,
+    /// WAL files whose records are in it; a higher number is newer.
+    pub(crate) wal_first: u64,
+    pub(crate) wal_last: u64,
+    pub(crate) created_unix_nano: u64,
+}
+
+/// A file that is hashed while it is written.
+struct Sink {
+    file: Box<dyn WriteFile>,
+    hash: Xxh3,
+    bytes: u64,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A directory in which the files of a segment are made.
+struct Aside<'a> {
+    disk: &'a dyn Disk,
+    directory: PathBuf,
+    files: Vec<FileMeta>,
+}
+
+impl Aside<'_> {
+    fn create(&self, name: &str) -> Result<BufWriter<Sink>, StoreError> {
+        let path = self.directory.join(name);
+        let file = self.disk.create(&path).map_err(StoreError::io(path))?;
+        Ok(BufWriter::with_capacity(256 << 10, Sink { file, hash: Xxh3::new(), bytes: 0 }))
+    }
+
+    fn finish(&mut self, name: &str, writer: BufWriter<Sink>) -> Result<(), StoreError> {
+        let path = self.directory.join(name);
+        let mut sink = writer.into_inner().map_err(|error| StoreError::io(path.clone())(error.into_error()))?;
+        sink.file.sync_data().map_err(StoreError::io(path))?;
+        self.files.push(FileMeta {
+            name: name.to_owned(),
+            bytes: sink.bytes,
+            xxh3: format!("{:016x}", sink.hash.digest()),
+        });
+        Ok(())
+    }
+
+    fn write_file(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut writer = self.create(name)?;
+        writer.write_all(bytes).map_err(StoreError::io(self.directory.join(name)))?;
+        self.finish(name, writer)
+    }
+
+    fn parquet(
+        &mut self,
+        name: &str,
+        schema: &Arc<arrow_schema::Schema>,
+        properties: WriterProperties,
+        mut next: impl FnMut() -> Option<Vec<ArrayRef>>,
+    ) -> Result<(), StoreError> {
+        let path = self.directory.join(name);
+        let failed = |error: parquet::errors::ParquetError| StoreError::io(&path)(io::Error::other(error));
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let sink = self.create(name)?;
+        let mut writer = ArrowWriter::try_new_with_options(sink, Arc::clone(schema), options).map_err(failed)?;
+        while let Some(arrays) = next() {
+            let batch = RecordBatch::try_new(Arc::clone(schema), arrays).expect("the arrays are those of the schema");
+            writer.write(&batch).map_err(failed)?;
+        }
+        let sink = writer.into_inner().map_err(failed)?;
+        self.finish(name, sink)
+    }
+}
+
+/// Writes a segment of `rows`, which are in their final order, and puts it in place. Returns its directory.
+pub(crate) fn write_segment(
+    disk: &dyn Disk,
+    data: &Path,
+    spec: &SegmentSpec,
+    source: &SealSource<'_>,
+    rows: &[RowAt],
+) -> Result<PathBuf, StoreError> {
+    let place = filenames::segment_directory(data, &spec.day, spec.id);
+    let directory = place.with_extension(&filenames::ASIDE[1..]);
+    if disk.list(&directory).is_ok() {
+        disk.remove_directory(&directory).map_err(StoreError::io(&directory))?;
+    }
+    disk.create_directories(&directory).map_err(StoreError::io(&directory))?;
+    let mut aside = Aside { disk, directory: directory.clone(), files: Vec::new() };
+    let result = fill(&mut aside, spec, source, rows);
+    if let Err(error) = result {
+        if let Err(left) = disk.remove_directory(&directory) {
+            tracing::warn!(error = %left, "an unfinished segment could not be removed; the next start does it");
+        }
+        return Err(error);
+    }
+    disk.sync_directory(&directory).map_err(StoreError::io(&directory))?;
+    disk.rename(&directory, &place).map_err(StoreError::io(&place))?;
+    let day = filenames::day_directory(data, &spec.day);
+    let days = filenames::days_directory(data);
+    for parent in [&day, &days] {
+        disk.sync_directory(parent).map_err(StoreError::io(parent))?;
+    }
+    Ok(place)
+}
+
+fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows: &[RowAt]) -> Result<(), StoreError> {
+    let contexts = Contexts::of(source, rows);
+    let plan = choose_columns(source, rows);
+    let schema = spans_schema(&plan.columns);
+    let mut index = IndexWriter::default();
+    let mut builder = ChunkBuilder::new(source, &plan.columns);
+    let mut chunks = rows.chunks(BLOCK_ROWS).zip(contexts.scope_ids.chunks(BLOCK_ROWS));
+    aside.parquet(filenames::SPANS, &schema, spans_properties(), || {
+        let (rows, scope_ids) = chunks.next()?;
+        let arrays = builder.build(rows, scope_ids);
+        contexts.note(scope_ids, &mut builder.pair_hashes);
+        index.push_block(block_of(source, rows), &mut builder.pair_hashes);
+        Some(arrays)
+    })?;
+    write_scopes(aside, &contexts.batch)?;
+    write_links(aside, source, rows, &mut index)?;
+    index.traces = trace_places(source, rows);
+    let mut catalog = contexts.catalog(source, rows);
+    catalog.keys.extend(plan.keys);
+    let traces = index.traces.len() as u64;
+    let meta = meta_of(spec, rows, traces, index.blocks(), &plan.columns);
+    let index = index.finish(&catalog);
+    aside.write_file(filenames::INDEX, &index)?;
+    let meta = SegmentMeta { files: std::mem::take(&mut aside.files), ..meta };
+    aside.write_file(filenames::SEGMENT, &meta.to_bytes())
+}
+
+fn meta_of(
+    spec: &SegmentSpec,
+    rows: &[RowAt],
+    traces: u64,
+    blocks: &[Block],
+    columns: &[crate::segment::layout::AttributeColumn],
+) -> SegmentMeta {
+    SegmentMeta {
+        format: crate::options::FORMAT_VERSION,
+        id: spec.id,
+        day: spec.day.clone(),
+        wal_first: spec.wal_first,
+        wal_last: spec.wal_last,
+        created_unix_nano: spec.created_unix_nano,
+        spans: rows.len() as u64,
+        traces,
+        start_min_unix_nano: blocks.iter().map(|block| block.start_min).min().unwrap_or(0),
+        start_max_unix_nano: blocks.iter().map(|block| block.start_max).max().unwrap_or(0),
+        columns: columns.to_vec(),
+        files: Vec::new(),
+    }
+}
+
+fn block_of(source: &SealSource<'_>, rows: &[RowAt]) -> Block {
+    let mut block = Block::default();
+    for &at in rows {
+        let row = source.row(at);
+        let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
+        block.add(row.start_unix_nano, duration_ns, StatusCode(row.status_code) == StatusCode::ERROR);
+    }
+    block
+}
+
+fn trace_places(source: &SealSource<'_>, rows: &[RowAt]) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut row = 0;
+    for group in rows.chunk_by(|&a, &b| source.row(a).trace_id == source.row(b).trace_id) {
+        let hash = hash_text(&source.row(group[0]).trace_id.0);
+        places.push(Place { hash, row, rows: group.len() as u32 });
+        row += group.len() as u32;
+    }
+    places
+}
+
+/// The resources and scopes of a segment.
+struct Contexts {
+    batch: SpanBatch,
+    /// The scope of each row.
+    scope_ids: Vec<u32>,
+    /// For each scope, the `key = value` hashes it and its resource give to every span.
+    pair_hashes: Vec<Vec<u64>>,
+}
+
+impl Contexts {
+    fn of(source: &SealSource<'_>, rows: &[RowAt]) -> Contexts {
+        let mut merger = BatchMerger::default();
+        let mut sources: Vec<Source<'_>> = source.batches.iter().map(|batch| Source::new(batch)).collect();
+        let scope_of = |&at: &RowAt| merger.scope(&mut sources[at.batch as usize], source.row(at).scope);
+        let scope_ids = rows.iter().map(scope_of).collect();
+        let batch = merger.finish();
+        let pair_hashes = batch.scopes.iter().map(|scope| scope_hashes(&batch, scope)).collect();
+        Contexts { batch, scope_ids, pair_hashes }
+    }
+
+    /// Notes the pairs that every scope of a chunk brings.
+    fn note(&self, scope_ids: &[u32], pair_hashes: &mut Vec<u64>) {
+        let mut seen = vec![false; self.pair_hashes.len()];
+        for &scope in scope_ids {
+            if !std::mem::replace(&mut seen[scope as usize], true) {
+                pair_hashes.extend_from_slice(&self.pair_hashes[scope as usize]);
+            }
+        }
+    }
+
+    /// Services, operations, and the keys of resources and scopes.
+    fn catalog(&self, source: &SealSource<'_>, rows: &[RowAt]) -> Catalog {
+        let mut operations: HashMap<(u32, TextId, i32), u64> = HashMap::new();
+        let mut scopes = vec![0; self.batch.scopes.len()];
+        for (&at, &scope) in rows.iter().zip(&self.scope_ids) {
+            let row = source.row(at);
+            *operations.entry((scope, source.text(at.batch, row.name), row.kind)).or_default() += 1;
+            scopes[scope as usize] += 1;
+        }
+        let mut catalog = Catalog::default();
+        for ((scope, name, kind), spans) in operations {
+            let resource = &self.batch.resources[self.batch.scopes[scope as usize].resource as usize];
+            let service = self.batch.text.str(resource.service_name).to_owned();
+            *catalog.services.entry(service.clone()).or_default() += spans;
+            let name = source.texts.str(name).to_owned();
+            *catalog.operations.entry(Operation { service, name, kind }).or_default() += spans;
+        }
+        for (scope, spans) in self.batch.scopes.iter().zip(scopes) {
+            let resource = &self.batch.resources[scope.resource as usize];
+            let at_scope = self.batch.attributes_of_scope(scope).map(|attribute| (Level::Scope, attribute));
+            let at_resource = self.batch.attributes_of_resource(resource).map(|attribute| (Level::Resource, attribute));
+            for (level, attribute) in at_scope.chain(at_resource) {
+                let type_name = attribute.value.type_name().to_owned();
+                *catalog.keys.entry(Key { key: attribute.key.to_owned(), level, type_name }).or_default() += spans;
+            }
+        }
+        catalog
+    }
+}
+
+fn scope_hashes(batch: &SpanBatch, scope: &model::Scope) -> Vec<u64> {
+    let resource = &batch.resources[scope.resource as usize];
+    let pairs = |level: Level, pool: &Attributes, range: &std::ops::Range<u32>| {
+        let pair = |index: u32| {
+            let (key, value) = (pool.keys[index as usize], pool.values[index as usize]);
+            pair_hash(level, batch.text.hash(key), value.comparison_hash(&batch.text))
+        };
+        range.clone().map(pair).collect::<Vec<_>>()
+    };
+    let mut hashes = pairs(Level::Resource, &batch.resource_attributes, &resource.attributes);
+    hashes.extend(pairs(Level::Scope, &batch.scope_attributes, &scope.attributes));
+    hashes.push(pair_hash(Level::Span, Intrinsic::ScopeName.key_hash(), batch.text.hash(scope.name)));
+    hashes
+}
+
+fn write_scopes(aside: &mut Aside<'_>, batch: &SpanBatch) -> Result<(), StoreError> {
+    let mut json = NestedWriter::default();
+    let mut maps = |pool: &Attributes, ranges: Vec<std::ops::Range<u32>>| -> ArrayRef {
+        let mut map = map_builder();
+        for range in ranges {
+            for index in range.clone() {
+                let (key, value) = (pool.keys[index as usize], pool.values[index as usize]);
+                append_pair(&mut map, &mut json, &batch.text, key, value);
+            }
+            map.append(!range.is_empty()).expect("as many keys as values were appended");
+        }
+        Arc::new(map.finish())
+    };
+    let resource = |scope: &model::Scope| &batch.resources[scope.resource as usize];
+    let scope_maps = maps(&batch.scope_attributes, batch.scopes.iter().map(|scope| scope.attributes.clone()).collect());
+    let resource_ranges = batch.scopes.iter().map(|scope| resource(scope).attributes.clone()).collect();
+    let resource_maps = maps(&batch.resource_attributes, resource_ranges);
+    let texts = |pick: &dyn Fn(&model::Scope) -> TextId| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(batch.scopes.iter().map(|scope| batch.text.str(pick(scope)))))
+    };
+    let numbers = |pick: &dyn Fn(&model::Scope) -> u32| -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(batch.scopes.iter().map(pick)))
+    };
+    let arrays = vec![
+        Arc::new(UInt32Array::from_iter_values(0..batch.scopes.len() as u32)),
+        texts(&|scope| scope.name),
+        texts(&|scope| scope.version),
+        scope_maps,
+        numbers(&|scope| scope.dropped_attributes_count),
+        texts(&|scope| scope.schema_url),
+        numbers(&|scope| scope.resource),
+        texts(&|scope| resource(scope).service_name),
+        resource_maps,
+        numbers(&|scope| resource(scope).dropped_attributes_count),
+        texts(&|scope| resource(scope).schema_url),
+    ];
+    let mut once = Some(arrays);
+    aside.parquet(filenames::SCOPES, &scopes_schema(), small_properties(), || once.take())
+}
+
+/// Writes the links by the trace they point at, and notes where each target's links lie.
+fn write_links(
+    aside: &mut Aside<'_>,
+    source: &SealSource<'_>,
+    rows: &[RowAt],
+    index: &mut IndexWriter,
+) -> Result<(), StoreError> {
+    let mut links = Vec::new();
+    for &at in rows {
+        let (batch, row) = (source.batch(at), source.row(at));
+        for link in batch.link_ranges.get(at.row as usize) {
+            let from = (batch.links.trace_ids[link], batch.links.span_ids[link]);
+            links.push((from, (row.trace_id, row.span_id)));
+        }
+    }
+    links.sort_unstable();
+    let mut row = 0;
+    for group in links.chunk_by(|a, b| a.0.0 == b.0.0) {
+        index.link_targets.push(Place { hash: hash_text(&group[0].0.0.0), row, rows: group.len() as u32 });
+        row += group.len() as u32;
+    }
+    let mut once = (!links.is_empty()).then(|| {
+        vec![
+            id_array(links.iter().map(|(from, _)| from.0.0)),
+            id_array(links.iter().map(|(from, _)| from.1.0)),
+            id_array(links.iter().map(|(_, to)| to.0.0)),
+            id_array(links.iter().map(|(_, to)| to.1.0)),
+        ]
+    });
+    aside.parquet(filenames::LINKS, &links_schema(), small_properties(), || once.take())
+}

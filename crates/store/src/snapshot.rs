@@ -1,0 +1,219 @@
+//! What readers see: everything live at one instant, as parts that a search goes through and as look-ups by trace.
+
+use std::sync::Arc;
+
+use model::{BatchMerger, Source, SpanBatch, SpanId, TraceId};
+
+use crate::catalog::Catalog;
+use crate::error::ReadError;
+use crate::memtable::{HeldBatch, Memtable};
+use crate::segment::Segment;
+use crate::tables::Live;
+
+/// Which attributes of the spans themselves are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// None.
+    #[default]
+    None,
+    /// Those with these keys; others may be there as well.
+    Keys(Vec<String>),
+    /// All.
+    All,
+}
+
+impl Wanted {
+    pub(crate) fn wants(&self, key: &str) -> bool {
+        match self {
+            Wanted::None => false,
+            Wanted::Keys(keys) => keys.iter().any(|wanted| wanted == key),
+            Wanted::All => true,
+        }
+    }
+}
+
+/// What is read of each span. Ids, times, name, kind, status, notes, scope and resource always are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Projection {
+    /// Status message, trace state, flags and dropped counts.
+    pub texts: bool,
+    /// The span's own attributes.
+    pub attributes: Wanted,
+    /// Events with their attributes.
+    pub events: bool,
+    /// Links with their attributes.
+    pub links: bool,
+}
+
+impl Projection {
+    /// Everything.
+    pub fn all() -> Self {
+        Projection { texts: true, attributes: Wanted::All, events: true, links: true }
+    }
+}
+
+/// A link that points at a span of the trace that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncomingLink {
+    /// The trace linked to: the cause.
+    pub from_trace_id: TraceId,
+    /// The span linked to.
+    pub from_span_id: SpanId,
+    /// The trace of the span that carries the link.
+    pub to_trace_id: TraceId,
+    /// The span that carries the link.
+    pub to_span_id: SpanId,
+}
+
+/// Everything live at one instant.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Oldest first; the last one is still being filled.
+    memtables: Vec<Arc<Memtable>>,
+    /// Oldest records first.
+    segments: Arc<Vec<Arc<Segment>>>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(live: Live) -> Self {
+        let mut memtables = live.frozen;
+        memtables.push(live.active);
+        Snapshot { memtables, segments: live.segments }
+    }
+
+    /// All records of a trace, oldest record first: of a span that arrived more than once the last one counts.
+    pub fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, ReadError> {
+        let mut batches = Vec::new();
+        for segment in self.segments.iter() {
+            batches.extend(segment.trace(id)?);
+        }
+        for memtable in &self.memtables {
+            let rows = memtable.trace(id);
+            if !rows.is_empty() {
+                batches.push(pick_rows(&rows));
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Links of spans of any trace that point at spans of this trace; each once.
+    pub fn incoming_links(&self, id: TraceId) -> Result<Vec<IncomingLink>, ReadError> {
+        let mut links = Vec::new();
+        for segment in self.segments.iter() {
+            links.extend(segment.incoming_links(id)?);
+        }
+        for memtable in &self.memtables {
+            for (batch, row) in memtable.linking_to(id) {
+                let span = batch.span(row as usize);
+                let of_trace = span.links().filter(|link| link.trace_id() == id);
+                links.extend(of_trace.map(|link| IncomingLink {
+                    from_trace_id: id,
+                    from_span_id: link.span_id(),
+                    to_trace_id: span.trace_id(),
+                    to_span_id: span.span_id(),
+                }));
+            }
+        }
+        links.sort_unstable();
+        links.dedup();
+        Ok(links)
+    }
+
+    /// The units a search goes through, the one with the newest start first.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for segment in self.segments.iter() {
+            let blocks = 0..segment.index.blocks.len();
+            parts.extend(blocks.map(|number| Part(Kind::Block { segment: Arc::clone(segment), number })));
+        }
+        for memtable in &self.memtables {
+            parts.extend(memtable.batches().into_iter().map(|held| Part(Kind::Memory(held))));
+        }
+        parts.sort_by_key(|part| std::cmp::Reverse(part.start_bounds().1));
+        parts
+    }
+
+    /// Services, operations and attribute keys, with how many stored spans have each.
+    pub fn catalog(&self) -> Catalog {
+        let mut catalog = Catalog::default();
+        for segment in self.segments.iter() {
+            catalog.add(&segment.index.catalog);
+        }
+        for memtable in &self.memtables {
+            for held in memtable.batches() {
+                catalog.add(held.catalog());
+            }
+        }
+        catalog
+    }
+}
+
+fn pick_rows(rows: &[(Arc<SpanBatch>, u32)]) -> SpanBatch {
+    let mut merger = BatchMerger::default();
+    for group in rows.chunk_by(|a, b| Arc::ptr_eq(&a.0, &b.0)) {
+        let mut source = Source::new(&group[0].0);
+        for (_, row) in group {
+            merger.push(&mut source, *row as usize);
+        }
+    }
+    merger.finish()
+}
+
+/// A unit that a search goes through: a block of a segment, or a batch in memory.
+#[derive(Debug, Clone)]
+pub struct Part(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Block { segment: Arc<Segment>, number: usize },
+    Memory(Arc<HeldBatch>),
+}
+
+impl Part {
+    /// The earliest and latest start, Unix nanoseconds.
+    pub fn start_bounds(&self) -> (u64, u64) {
+        match &self.0 {
+            Kind::Block { segment, number } => {
+                let block = &segment.index.blocks[*number];
+                (block.start_min, block.start_max)
+            }
+            Kind::Memory(held) => held.starts,
+        }
+    }
+
+    /// The shortest and longest duration, nanoseconds.
+    pub fn duration_bounds(&self) -> (u64, u64) {
+        match &self.0 {
+            Kind::Block { segment, number } => {
+                let block = &segment.index.blocks[*number];
+                (block.duration_min, block.duration_max)
+            }
+            Kind::Memory(held) => held.durations,
+        }
+    }
+
+    /// How many spans there are.
+    pub fn span_count(&self) -> usize {
+        match &self.0 {
+            Kind::Block { segment, number } => segment.index.blocks[*number].rows as usize,
+            Kind::Memory(held) => held.batch.len(),
+        }
+    }
+
+    /// Whether a span here may have a `key = value` of this hash ([`model::attributes::pair_hash`], or
+    /// [`crate::intrinsic_pair_hash`] for fields that are no attributes). A batch in memory always may.
+    pub fn may_contain(&self, pair_hash: u64) -> Result<bool, ReadError> {
+        match &self.0 {
+            Kind::Block { segment, number } => segment.index.block_may_contain(*number, pair_hash),
+            Kind::Memory(_) => Ok(true),
+        }
+    }
+
+    /// The spans, in stored order, with at least what the projection asks for.
+    pub fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, ReadError> {
+        match &self.0 {
+            Kind::Block { segment, number } => Ok(Arc::new(segment.read_block(*number, projection)?)),
+            Kind::Memory(held) => Ok(Arc::clone(&held.batch)),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! [`Store`]: the whole of it, behind a handful of calls.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::commit::{CommitQueue, Committer, Done, Request};
+use crate::disk::Lock;
+use crate::error::{AppendError, StoreError};
+use crate::metrics::Metrics;
+use crate::open::{Opened, Replay, open};
+use crate::options::{FROZEN_MEMTABLES_MAX, StoreOptions};
+use crate::seal::Sealer;
+use crate::snapshot::Snapshot;
+use crate::tables::Tables;
+
+/// Spans on disk.
+///
+/// Two threads belong to it: one that commits and one that seals. Dropping the store stops both; everything acknowledged is
+/// on disk at any time, so nothing special has to happen before.
+#[derive(Debug)]
+pub struct Store {
+    options: StoreOptions,
+    queue: Arc<CommitQueue>,
+    tables: Arc<Tables>,
+    metrics: Arc<Metrics>,
+    threads: Vec<JoinHandle<()>>,
+    _lock: Box<dyn Lock>,
+}
+
+/// What a store holds, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Spans stored; one that arrived again counts again until the two meet.
+    pub spans: u64,
+    /// Traces, counted once a segment and memtable they have spans in.
+    pub traces: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Bytes of all segments.
+    pub segment_bytes: u64,
+    /// Bytes of the WAL.
+    pub wal_bytes: u64,
+    /// Bytes of the memtables.
+    pub memtable_bytes: u64,
+    /// Bytes of encoded requests that wait for the disk.
+    pub queued_bytes: u64,
+    /// The earliest start in the segments and memtables; spans with impossible times apart.
+    pub oldest_unix_nano: Option<u64>,
+    /// The latest start.
+    pub newest_unix_nano: Option<u64>,
+}
+
+impl Store {
+    /// Opens a data directory, or makes a new one. Replays the WAL, which can take a while: `replay` decodes it.
+    pub fn open(options: StoreOptions, replay: &dyn Replay) -> Result<Store, StoreError> {
+        let metrics = Arc::new(Metrics::default());
+        let Opened { lock, manifest, segments, frozen, active, wal, wal_bytes } = open(&options, replay, &metrics)?;
+        let tables = Arc::new(Tables::new(active, frozen, segments, wal_bytes));
+        let queue = Arc::new(CommitQueue::default());
+        let committer =
+            Committer::new(options.clone(), Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics), wal);
+        let sealer = Sealer {
+            options: options.clone(),
+            queue: Arc::clone(&queue),
+            tables: Arc::clone(&tables),
+            metrics: Arc::clone(&metrics),
+            manifest,
+        };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            thread.map_err(StoreError::io(&options.directory))
+        };
+        let threads =
+            vec![spawn("commit", Box::new(move || committer.run()))?, spawn("seal", Box::new(move || sealer.run()))?];
+        Ok(Store { options, queue, tables, metrics, threads, _lock: lock })
+    }
+
+    /// Stores a batch. Returns at once; `done` is called when the batch is durable and searchable, or with why it is not
+    /// stored. It is called on a thread of the store, or on the caller's if the batch is refused at once; it must not block.
+    pub fn append(&self, request: Request, done: Done) {
+        if let Some(refusal) = self.refusal() {
+            return done(Err(refusal));
+        }
+        self.queue.push(request, done);
+    }
+
+    fn refusal(&self) -> Option<AppendError> {
+        let live = self.tables.live();
+        if live.wal_bytes > self.options.wal_bytes_max {
+            return Some(AppendError::Full("the write-ahead log has reached its budget"));
+        }
+        let waiting = live.frozen.len() >= FROZEN_MEMTABLES_MAX;
+        if waiting && live.active.stats().bytes >= self.options.memtable_bytes_max {
+            return Some(AppendError::Full("sealing does not keep up"));
+        }
+        None
+    }
+
+    /// Everything live now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.tables.live())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What is held.
+    pub fn stats(&self) -> Stats {
+        let live = self.tables.live();
+        let mut stats =
+            Stats { wal_bytes: live.wal_bytes, queued_bytes: self.queue.bytes() as u64, ..Stats::default() };
+        let mut bounds: Vec<(u64, u64)> = Vec::new();
+        for segment in live.segments.iter() {
+            stats.segments += 1;
+            stats.segment_bytes += segment.meta.bytes();
+            stats.spans += segment.meta.spans;
+            stats.traces += segment.meta.traces;
+            if segment.meta.day != crate::filenames::UNPLACED {
+                bounds.push((segment.meta.start_min_unix_nano, segment.meta.start_max_unix_nano));
+            }
+        }
+        for memtable in live.frozen.iter().chain([&live.active]) {
+            let held = memtable.stats();
+            stats.spans += held.spans as u64;
+            stats.traces += held.traces as u64;
+            stats.memtable_bytes += held.bytes as u64;
+            bounds.extend(held.placed_starts);
+        }
+        stats.oldest_unix_nano = bounds.iter().map(|bounds| bounds.0).min();
+        stats.newest_unix_nano = bounds.iter().map(|bounds| bounds.1).max();
+        stats
+    }
+
+    /// Has everything that is in memory now sealed, and waits for it at most `timeout`. Returns whether it is done.
+    pub fn seal(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut asked = false;
+        loop {
+            let generation = self.tables.generation();
+            let live = self.tables.live();
+            let active_spans = live.active.stats().spans;
+            if live.frozen.is_empty() && (asked || active_spans == 0) {
+                return true;
+            }
+            if !asked && live.frozen.len() < FROZEN_MEMTABLES_MAX {
+                asked = true;
+                self.queue.request_rotation();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.tables.wait(generation, left.min(Duration::from_millis(100)));
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.tables.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store has panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is live now: the active memtable, frozen ones on their way to disk, and the sealed segments.
+//!
+//! The one place where readers, the committing thread and the sealing thread meet. A reader takes all three together, so that a
+//! span on its way from memtable to segment is seen in exactly one of them.
+
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
+
+use crate::memtable::Memtable;
+use crate::segment::Segment;
+
+/// The live memtables and segments.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    live: RwLock<Live>,
+    /// Told whenever something was frozen, sealed or should stop.
+    signal: Mutex<Signal>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    pub(crate) active: Arc<Memtable>,
+    /// Oldest first.
+    pub(crate) frozen: Vec<Arc<Memtable>>,
+    /// By age of their records, oldest first.
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) wal_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    stop: bool,
+    generation: u64,
+}
+
+const POISON: &str = "no thread panics while it holds the live tables";
+
+impl Tables {
+    pub(crate) fn new(
+        active: Arc<Memtable>,
+        frozen: Vec<Arc<Memtable>>,
+        segments: Vec<Arc<Segment>>,
+        wal_bytes: u64,
+    ) -> Self {
+        let live = Live { active, frozen, segments: Arc::new(segments), wal_bytes };
+        Tables { live: RwLock::new(live), signal: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Everything live, at one instant.
+    pub(crate) fn live(&self) -> Live {
+        self.live.read().expect(POISON).clone()
+    }
+
+    pub(crate) fn active(&self) -> Arc<Memtable> {
+        Arc::clone(&self.live.read().expect(POISON).active)
+    }
+
+    pub(crate) fn frozen_count(&self) -> usize {
+        self.live.read().expect(POISON).frozen.len()
+    }
+
+    pub(crate) fn oldest_frozen(&self) -> Option<Arc<Memtable>> {
+        self.live.read().expect(POISON).frozen.first().cloned()
+    }
+
+    pub(crate) fn add_wal_bytes(&self, bytes: u64) {
+        self.live.write().expect(POISON).wal_bytes += bytes;
+    }
+
+    /// Puts a new active memtable in place of the one that is full.
+    pub(crate) fn freeze(&self, new_active: Arc<Memtable>) {
+        let mut live = self.live.write().expect(POISON);
+        let full = std::mem::replace(&mut live.active, new_active);
+        live.frozen.push(full);
+        drop(live);
+        self.notify();
+    }
+
+    /// Swaps a frozen memtable for the segments made of it.
+    pub(crate) fn sealed(&self, memtable: &Arc<Memtable>, segments: Vec<Arc<Segment>>, wal_bytes_freed: u64) {
+        let mut live = self.live.write().expect(POISON);
+        live.frozen.retain(|frozen| !Arc::ptr_eq(frozen, memtable));
+        live.segments = Arc::new(segments);
+        live.wal_bytes = live.wal_bytes.saturating_sub(wal_bytes_freed);
+        drop(live);
+        self.notify();
+    }
+
+    /// Replaces the list of segments.
+    pub(crate) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        self.live.write().expect(POISON).segments = Arc::new(segments);
+        self.notify();
+    }
+
+    fn notify(&self) {
+        self.signal.lock().expect(POISON).generation += 1;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.signal.lock().expect(POISON).stop = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.signal.lock().expect(POISON).stop
+    }
+
+    /// How often something has changed so far.
+    pub(crate) fn generation(&self) -> u64 {
+        self.signal.lock().expect(POISON).generation
+    }
+
+    /// Waits until something has changed since `generation`, the store stops, or the time is up.
+    pub(crate) fn wait(&self, generation: u64, timeout: Duration) {
+        let signal = self.signal.lock().expect(POISON);
+        let unchanged = |signal: &mut Signal| !signal.stop && signal.generation == generation;
+        drop(self.changed.wait_timeout_while(signal, timeout, unchanged).expect(POISON));
+    }
+}
