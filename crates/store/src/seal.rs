@@ -16,7 +16,7 @@ use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{SEAL_AGE_MAX_NS, SEAL_IDLE_BYTES_MIN, SEAL_IDLE_NS, StoreOptions};
 use crate::segment::Segment;
-use crate::segment::source::{SealSource, order_rows, rows_by_day};
+use crate::segment::source::{SealSource, ordered_rows, rows_by_day};
 use crate::segment::write::{SegmentSpec, write_segment};
 use crate::tables::Tables;
 use crate::wal::list_wal;
@@ -64,10 +64,10 @@ impl Sealer {
         let (wal_first, wal_last) = memtable.wal_range();
         let batches: Vec<_> = memtable.batches().iter().map(|held| Arc::clone(&held.batch)).collect();
         let source = SealSource::new(&batches);
+        let rows = ordered_rows(&source);
+        let dropped = memtable.stats().spans - rows.len();
         let mut segments = Vec::new();
-        for (day, mut rows) in rows_by_day(&batches) {
-            let dropped = order_rows(&source, &mut rows);
-            self.metrics.duplicates_dropped.add(dropped as u64);
+        for (day, rows) in rows_by_day(&source, rows) {
             let id = self.manifest.next_segment_id;
             self.manifest.next_segment_id += 1;
             let created_unix_nano = self.options.clock.now_unix_nano();
@@ -81,6 +81,7 @@ impl Sealer {
             segments.push(Arc::new(segment));
         }
         self.publish(memtable, &segments, wal_last)?;
+        self.metrics.duplicates_dropped.add(dropped as u64);
         for segment in &segments {
             self.metrics.segments_sealed.add(1);
             self.metrics.segment_bytes_written.add(segment.meta.bytes());

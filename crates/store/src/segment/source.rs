@@ -52,15 +52,14 @@ impl<'a> SealSource<'a> {
     }
 }
 
-/// Rows by the partition they belong to: a UTC day, or [`UNPLACED`].
-pub(crate) fn rows_by_day(batches: &[Arc<SpanBatch>]) -> Vec<(String, Vec<RowAt>)> {
+/// Rows by the partition they belong to, a UTC day or [`UNPLACED`], in the order they had.
+pub(crate) fn rows_by_day(source: &SealSource<'_>, rows: Vec<RowAt>) -> Vec<(String, Vec<RowAt>)> {
     let mut days: HashMap<u64, Vec<RowAt>> = HashMap::new();
-    for (number, batch) in batches.iter().enumerate() {
-        for (row, span) in batch.rows.iter().enumerate() {
-            let unplaced = span.notes & NOTE_TIME_OUT_OF_RANGE != 0;
-            let day = if unplaced { u64::MAX } else { span.start_unix_nano / DAY_NS };
-            days.entry(day).or_default().push(RowAt { batch: number as u32, row: row as u32 });
-        }
+    for at in rows {
+        let row = source.row(at);
+        let unplaced = row.notes & NOTE_TIME_OUT_OF_RANGE != 0;
+        let day = if unplaced { u64::MAX } else { row.start_unix_nano / DAY_NS };
+        days.entry(day).or_default().push(at);
     }
     let name = |day| if day == u64::MAX { UNPLACED.to_owned() } else { day_name(day * DAY_NS) };
     let mut named: Vec<_> = days.into_iter().map(|(day, rows)| (name(day), rows)).collect();
@@ -68,11 +67,15 @@ pub(crate) fn rows_by_day(batches: &[Arc<SpanBatch>]) -> Vec<(String, Vec<RowAt>
     named
 }
 
-/// Brings rows into the order they are stored in: traces by their earliest start, spans of a trace by start; and keeps of
-/// spans that are there more than once the record that came last. Returns how many were dropped.
-pub(crate) fn order_rows(source: &SealSource<'_>, rows: &mut Vec<RowAt>) -> usize {
+/// All rows in the order they are stored in: traces by their earliest start, spans of a trace by start. Of spans that are
+/// there more than once only the record that came last is kept, even if an older one belongs to another day.
+pub(crate) fn ordered_rows(source: &SealSource<'_>) -> Vec<RowAt> {
+    let number = |(batch, spans): (usize, &Arc<SpanBatch>)| {
+        (0..spans.len() as u32).map(move |row| RowAt { batch: batch as u32, row })
+    };
+    let mut rows: Vec<RowAt> = source.batches.iter().enumerate().flat_map(number).collect();
     let mut starts: HashMap<TraceId, u64> = HashMap::with_capacity(rows.len() / 4);
-    for &at in rows.iter() {
+    for &at in &rows {
         let row = source.row(at);
         let start = starts.entry(row.trace_id).or_insert(row.start_unix_nano);
         *start = (*start).min(row.start_unix_nano);
@@ -87,13 +90,12 @@ pub(crate) fn order_rows(source: &SealSource<'_>, rows: &mut Vec<RowAt>) -> usiz
     sorted.sort_unstable_by_key(|&(trace_start, trace, start, span, at)| {
         (trace_start, trace, start, span, at.batch, at.row)
     });
-    let before = rows.len();
     rows.clear();
     let mut seen: HashMap<(SpanId, i32), usize> = HashMap::new();
     for group in sorted.chunk_by(|a, b| a.1 == b.1) {
-        push_last_records(source, group.iter().map(|item| item.4), rows, &mut seen);
+        push_last_records(source, group.iter().map(|item| item.4), &mut rows, &mut seen);
     }
-    before - rows.len()
+    rows
 }
 
 fn push_last_records(
