@@ -9,6 +9,8 @@ use std::time::Duration;
 const CYCLES: u64 = 20;
 /// Enough that a cycle is killed in the middle, few enough that reading all back takes seconds.
 const BATCHES_A_CYCLE: u64 = 400;
+/// So little that segments are sealed all the time: kills hit the sealing too, not only the log.
+const LITTLE_MEMORY: [&str; 2] = ["--memory-limit", "16MiB"];
 
 #[test]
 fn an_acknowledged_span_survives_kill_9_exactly_once() {
@@ -18,7 +20,7 @@ fn an_acknowledged_span_survives_kill_9_exactly_once() {
     let home = Home::new();
     let mut all = Record::default();
     for cycle in 0..CYCLES {
-        let server = Server::start(&home);
+        let server = Server::start_with(&home, &LITTLE_MEMORY);
         let delay = Duration::from_millis(20 + random.below(600));
         let record = send_while(server, &numbers, BATCHES_A_CYCLE, |server| {
             std::thread::sleep(delay);
@@ -26,12 +28,12 @@ fn an_acknowledged_span_survives_kill_9_exactly_once() {
         });
         println!("cycle {cycle}: killed after {delay:?}, {} acknowledged", record.acknowledged.len());
         assert_eq!(record.wrong_statuses, Vec::<u16>::new());
-        let restarted = Server::start(&home);
+        let restarted = Server::start_with(&home, &LITTLE_MEMORY);
         verify(&restarted, &record);
         all.append(record);
     }
     assert!(all.acknowledged.len() > 100, "too little was acknowledged to prove anything: {}", all.acknowledged.len());
-    let server = Server::start(&home);
+    let server = Server::start_with(&home, &LITTLE_MEMORY);
     let count = verify(&server, &all);
     no_phantoms(&server, &all);
     assert_eq!(api::span_count(&server), count, "the status counts what is there");

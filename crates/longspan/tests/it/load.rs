@@ -80,7 +80,7 @@ impl Batch {
         let span = |index: u64, random: &mut Random| Expected {
             span_id: (random.next() | 1).to_be_bytes(),
             name: format!("operation {index}"),
-            payload: format!("{:x}", random.next()).repeat(1 + usize::try_from(random.below(20)).unwrap()),
+            payload: format!("{:x}", random.next()).repeat(1 + usize::try_from(random.below(200)).unwrap()),
         };
         (0..count).map(|index| span(index, &mut random)).collect()
     }

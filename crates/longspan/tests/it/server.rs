@@ -43,6 +43,9 @@ pub(crate) fn serve(data: &Path) -> Command {
     for flag in ADDRESS_FLAGS {
         command.args([flag, "127.0.0.1:0"]);
     }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LONGSPAN_")) {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }

@@ -82,6 +82,16 @@ fn a_path_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_public_address_must_be_meant() {
+    // Nothing is opened to the network by a setting alone: the sentence names the address and the flag that says it is meant.
+    let home = Home::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longspan"));
+    command.args(["serve", "--api", "0.0.0.0:0", "--data"]).arg(home.data());
+    let sentence = last_words(&mut command);
+    assert!(sentence.contains("0.0.0.0") && sentence.contains("--insecure-open"), "{sentence}");
+}
+
+#[test]
 fn an_unknown_flag_is_refused_with_a_hint() {
     // A typo never starts a server with other settings than meant.
     let mut command = Command::new(env!("CARGO_BIN_EXE_longspan"));
