@@ -9,6 +9,7 @@ mod api;
 mod kill;
 mod load;
 mod malformed;
+mod operate;
 mod otlp;
 mod raw;
 mod server;
