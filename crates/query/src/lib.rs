@@ -2,14 +2,39 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`contract`] | [`SpanStore`]: everything that can be asked, and what the answers mean |
 //! | [`language`] | the query language: text to filter |
 //! | [`filter`] | which spans are meant; a filter bound to a batch; what a part must hold to match |
+//! | [`source`] | what the algorithms need of a store |
+//! | [`trace`] | records become a trace: every span once, in order |
+//! | [`search`], [`cursor`] | the next page of matching traces |
+//! | [`links`] | links of a trace in both directions |
+//! | [`values`] | values of a field for completion |
+//! | [`dependencies`] | which service calls which |
+//! | [`local`] | the answers of the store on this machine's disk |
 //!
 //! In the pipe this is *find* and the beginning of *assemble*. Deliberately absent: files (`store`), what spans mean (`flow`),
 //! and anything asynchronous or of HTTP (`server`).
 
+pub mod contract;
+pub mod cursor;
+pub mod dependencies;
 pub mod filter;
 pub mod language;
+pub mod links;
+pub mod local;
+pub mod search;
+pub mod source;
+pub mod trace;
+pub mod values;
 
+pub use contract::{
+    Capabilities, Dependency, KeyCount, KeyQuery, OperationCount, QueryError, Search, SearchPage, ServiceCount,
+    SpanStore, TimeRange, TraceHit, ValueCount, ValueQuery,
+};
+pub use cursor::{Cursor, CursorError};
 pub use filter::{Compiled, Field, Filter, FilterError, Literal, Op};
 pub use language::{ParseError, parse};
+pub use links::{LinkEnd, LinkedSpan, TraceLink, TraceLinks};
+pub use local::LocalStore;
+pub use trace::Trace;

@@ -7,22 +7,13 @@ use std::ops::RangeInclusive;
 use model::attributes::pair_hash;
 use model::text::hash_text;
 use model::{Level, TraceId};
+use store::{Intrinsic, Projection, Wanted, intrinsic_pair_hash};
 
 use super::check::equal_texts;
 use super::{Field, Filter, Literal, Op};
 
-/// The key under which a part's filter holds span names, at the level of spans.
-pub const NAME_KEY: &str = "\0name";
-/// The key of the names of kinds.
-pub const KIND_KEY: &str = "\0kind";
-/// The key of the names of status codes.
-pub const STATUS_KEY: &str = "\0status";
-/// The key of scope names.
-pub const SCOPE_KEY: &str = "\0scope";
-/// The key of event names.
-pub const EVENT_KEY: &str = "\0event";
 /// The resource attribute that is the service's name.
-pub const SERVICE_KEY: &str = "service.name";
+const SERVICE_KEY: &str = "service.name";
 
 /// What pairs (see [`pair_hash`]) a part must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,27 +30,22 @@ pub enum Needed {
 
 impl Needed {
     /// Whether a part can hold a match, if `may_contain` tells which pairs it may hold.
-    pub fn is_possible(&self, may_contain: &dyn Fn(u64) -> bool) -> bool {
-        match self {
-            Needed::Nothing => true,
-            Needed::Pair(hash) => may_contain(*hash),
-            Needed::All(parts) => parts.iter().all(|part| part.is_possible(may_contain)),
-            Needed::Any(parts) => parts.iter().any(|part| part.is_possible(may_contain)),
+    ///
+    /// An error of `may_contain` is passed on.
+    pub fn is_possible<E>(&self, may_contain: &dyn Fn(u64) -> Result<bool, E>) -> Result<bool, E> {
+        let (parts, decisive) = match self {
+            Needed::Nothing => return Ok(true),
+            Needed::Pair(hash) => return may_contain(*hash),
+            Needed::All(parts) => (parts, false),
+            Needed::Any(parts) => (parts, true),
+        };
+        for part in parts {
+            if part.is_possible(may_contain)? == decisive {
+                return Ok(decisive);
+            }
         }
+        Ok(!decisive)
     }
-}
-
-/// What must be read of spans beyond ids, times, name, kind, status code, scope and resource.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reads {
-    /// Status message and trace state.
-    pub texts: bool,
-    /// Keys of attributes of spans, events and links.
-    pub keys: Vec<String>,
-    /// Events.
-    pub events: bool,
-    /// Links.
-    pub links: bool,
 }
 
 impl Filter {
@@ -75,10 +61,10 @@ impl Filter {
     }
 
     /// What must be read of spans to evaluate the filter.
-    pub fn reads(&self) -> Reads {
-        let mut reads = Reads::default();
-        self.each_field(&mut |field| reads.add(field));
-        reads
+    pub fn projection(&self) -> Projection {
+        let mut projection = Projection::default();
+        self.each_field(&mut |field| field.project(&mut projection));
+        projection
     }
 
     /// The durations that matching spans have; empty if none can match.
@@ -134,25 +120,31 @@ impl Filter {
 #[expect(clippy::reversed_empty_ranges, reason = "the empty range is meant")]
 const NONE: RangeInclusive<u64> = 1..=0;
 
-impl Reads {
-    /// Adds what must be read for a field.
-    pub fn add(&mut self, field: &Field) {
-        match field {
-            Field::StatusMessage => self.texts = true,
-            Field::EventName => self.events = true,
+impl Field {
+    /// Adds to a projection what must be read to know the field's values.
+    pub(crate) fn project(&self, projection: &mut Projection) {
+        match self {
+            Field::StatusMessage => projection.texts = true,
+            Field::EventName => projection.events = true,
             Field::Attribute { level, key } => {
                 let at = |other: Level| level.is_none_or(|level| level == other);
-                if !at(Level::Span) && !at(Level::Event) && !at(Level::Link) {
-                    return;
-                }
-                self.events |= at(Level::Event);
-                self.links |= at(Level::Link);
-                if !self.keys.contains(key) {
-                    self.keys.push(key.clone());
+                projection.events |= at(Level::Event);
+                projection.links |= at(Level::Link);
+                if at(Level::Span) {
+                    add_key(&mut projection.attributes, key);
                 }
             }
             _ => {}
         }
+    }
+}
+
+fn add_key(wanted: &mut Wanted, key: &str) {
+    match wanted {
+        Wanted::All => {}
+        Wanted::None => *wanted = Wanted::Keys(vec![key.to_owned()]),
+        Wanted::Keys(keys) if keys.iter().any(|known| known == key) => {}
+        Wanted::Keys(keys) => keys.push(key.to_owned()),
     }
 }
 
@@ -171,21 +163,29 @@ fn any_of(parts: impl Iterator<Item = Needed>) -> Needed {
 }
 
 fn equality(field: &Field, literal: &Literal) -> Needed {
-    let own = |key: &'static str| (vec![Level::Span], key);
-    let (levels, key) = match field {
-        Field::Service => (vec![Level::Resource], SERVICE_KEY),
-        Field::Name => own(NAME_KEY),
-        Field::Kind => own(KIND_KEY),
-        Field::Status => own(STATUS_KEY),
-        Field::ScopeName => own(SCOPE_KEY),
-        Field::EventName => own(EVENT_KEY),
-        Field::Attribute { level, key } => (level.map_or(Level::ALL.to_vec(), |level| vec![level]), key.as_str()),
+    let texts = equal_texts(literal);
+    let own = |of: Intrinsic| any_of(texts.iter().map(|text| Needed::Pair(intrinsic_pair_hash(of, text))));
+    match field {
+        Field::Service => attribute(&[Level::Resource], SERVICE_KEY, &texts),
+        Field::Name => own(Intrinsic::Name),
+        Field::Kind => own(Intrinsic::Kind),
+        Field::Status => own(Intrinsic::Status),
+        Field::ScopeName => own(Intrinsic::ScopeName),
+        Field::EventName => own(Intrinsic::EventName),
+        Field::Attribute { level: Some(level), key } => attribute(&[*level], key, &texts),
+        Field::Attribute { level: None, key } => attribute(&Level::ALL, key, &texts),
         Field::StatusMessage | Field::Duration | Field::TraceId | Field::SpanId | Field::ParentSpanId => {
-            return Needed::Nothing;
+            Needed::Nothing
         }
-    };
+    }
+}
+
+fn attribute(levels: &[Level], key: &str, texts: &[String]) -> Needed {
     let key = hash_text(key.as_bytes());
-    let values: Vec<u64> = equal_texts(literal).iter().map(|text| hash_text(text.as_bytes())).collect();
-    let pair = |level: Level| values.iter().map(move |&value| Needed::Pair(pair_hash(level, key, value)));
-    any_of(levels.into_iter().flat_map(pair))
+    let values: Vec<u64> = texts.iter().map(|text| hash_text(text.as_bytes())).collect();
+    let pairs = |level: &Level| {
+        let level = *level;
+        values.iter().map(move |&value| Needed::Pair(pair_hash(level, key, value)))
+    };
+    any_of(levels.iter().flat_map(pairs))
 }

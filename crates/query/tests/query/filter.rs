@@ -1,13 +1,15 @@
 //! Filters against the plain reading of what they mean.
 
+use std::collections::HashSet;
+use std::convert::Infallible;
+
 use model::attributes::pair_hash;
 use model::text::hash_text;
 use model::{Level, SpanBatch, SpanRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use query::filter::prune;
-use query::parse;
-use std::collections::HashSet;
+use query::{Filter, parse};
+use store::{Intrinsic, Projection, Wanted, intrinsic_pair_hash};
 
 use crate::{generate, oracle};
 
@@ -15,15 +17,17 @@ use crate::{generate, oracle};
 pub(crate) fn pairs_of(batch: &SpanBatch) -> HashSet<u64> {
     let mut pairs = HashSet::new();
     for span in batch.spans() {
+        let mut own = |of: Intrinsic, value: &str| pairs.insert(intrinsic_pair_hash(of, value));
+        own(Intrinsic::Name, span.name());
+        own(Intrinsic::Kind, &span.kind().to_string());
+        own(Intrinsic::Status, &span.status().to_string());
+        own(Intrinsic::ScopeName, span.batch.text.str(span.scope().name));
+        for event in span.events() {
+            own(Intrinsic::EventName, event.name());
+        }
         let mut add = |level: Level, key: &str, value: &str| {
             pairs.insert(pair_hash(level, hash_text(key.as_bytes()), hash_text(value.as_bytes())));
         };
-        add(Level::Span, prune::NAME_KEY, span.name());
-        add(Level::Span, prune::KIND_KEY, &span.kind().to_string());
-        add(Level::Span, prune::STATUS_KEY, &span.status().to_string());
-        add(Level::Span, prune::SCOPE_KEY, span.batch.text.str(span.scope().name));
-        add(Level::Resource, prune::SERVICE_KEY, span.service_name());
-        span.events().for_each(|event| add(Level::Span, prune::EVENT_KEY, event.name()));
         each_attribute(span, &mut add);
     }
     pairs
@@ -38,6 +42,14 @@ fn each_attribute(span: SpanRef<'_>, add: &mut dyn FnMut(Level, &str, &str)) {
     for (level, pair) in resource.chain(scope).chain(own).chain(events).chain(links) {
         add(level, pair.key, &pair.value.comparison_text());
     }
+}
+
+/// Whether a part that may contain just these pairs is read.
+fn is_possible(filter: &Filter, pairs: &HashSet<u64>) -> bool {
+    filter
+        .needed()
+        .is_possible(&|hash| Ok::<_, Infallible>(pairs.contains(&hash)))
+        .unwrap_or_else(|never| match never {})
 }
 
 proptest! {
@@ -60,7 +72,7 @@ proptest! {
         let pairs = pairs_of(&batch);
         let matching: Vec<_> = batch.spans().filter(|&span| oracle::matches(&filter, span)).collect();
         if !matching.is_empty() {
-            prop_assert!(filter.needed().is_possible(&|hash| pairs.contains(&hash)), "{}", filter);
+            prop_assert!(is_possible(&filter, &pairs), "{}", filter);
         }
         for span in matching {
             prop_assert!(filter.duration_bounds().contains(&span.duration_ns()));
@@ -74,7 +86,7 @@ fn parts_without_a_needed_pair_are_ruled_out() {
     // Guarantees that equality prunes through and, or, bare keys and numbers, and that not, != and exists do not.
     let batch = SpanBatch::default();
     let none = pairs_of(&batch);
-    let possible = |query: &str| parse(query).unwrap().needed().is_possible(&|hash| none.contains(&hash));
+    let possible = |query: &str| is_possible(&parse(query).unwrap(), &none);
     for query in
         ["service = a", "x = 5.0", "a = 1 and not b = 2", "a = 1 or link.b = 2", "event_name = x", "scope.a = 1"]
     {
@@ -99,11 +111,11 @@ fn duration_bounds_follow_the_tree() {
 #[test]
 fn only_what_is_asked_about_is_read() {
     // Guarantees that conditions on columns, resource and scope read nothing more, and that levels are told apart.
-    let reads = |query: &str| parse(query).unwrap().reads();
-    assert_eq!(reads("service = a name = b duration > 1 resource.x = 1 scope.y = 2"), prune::Reads::default());
-    let span = reads("span.x = 1 not span.x = 2");
-    assert_eq!((span.keys, span.events, span.links), (vec!["x".to_owned()], false, false));
-    let bare = reads("x = 1");
-    assert!(bare.events && bare.links && bare.keys == ["x"]);
-    assert!(reads("event_name = x").events && reads("status_message = x").texts);
+    let read = |query: &str| parse(query).unwrap().projection();
+    assert_eq!(read("service = a name = b duration > 1 resource.x = 1 scope.y = 2"), Projection::default());
+    let keys = Wanted::Keys(vec!["x".to_owned()]);
+    assert_eq!(read("span.x = 1 not span.x = 2"), Projection { attributes: keys.clone(), ..Projection::default() });
+    assert_eq!(read("x = 1"), Projection { texts: false, attributes: keys, events: true, links: true });
+    assert_eq!(read("link.x = 1"), Projection { links: true, ..Projection::default() });
+    assert!(read("event_name = x").events && read("status_message = x").texts);
 }

@@ -13,7 +13,7 @@ pub(crate) struct Span {
     pub(crate) trace: u8,
     pub(crate) id: u8,
     parent: u8,
-    kind: i32,
+    pub(crate) kind: i32,
     status: i32,
     pub(crate) start: u64,
     duration: u64,
@@ -212,4 +212,25 @@ pub(crate) fn filter() -> impl Strategy<Value = Filter> {
             inner.prop_map(Filter::negate),
         ]
     })
+}
+
+/// A plain span.
+pub(crate) fn any_span() -> Span {
+    Span {
+        trace: 1,
+        id: 1,
+        parent: 0,
+        kind: 2,
+        status: 0,
+        start: 5,
+        duration: 10,
+        service: "order",
+        name: "work",
+        message: "",
+        attributes: Vec::new(),
+        resource: Vec::new(),
+        scope: Vec::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+    }
 }

@@ -1,6 +1,12 @@
 //! The tests of `query` as its callers use it. One binary, so that it is linked once.
 
+mod dependencies;
 mod filter;
 mod generate;
 mod language;
+mod links;
+mod local;
+mod memory;
 mod oracle;
+mod search;
+mod values;

@@ -1,0 +1,82 @@
+//! What a search needs of a store: parts it can skip or read, and traces by id.
+//!
+//! The algorithms of this crate are written against these two traits, so that they run on a snapshot of the local store and, in
+//! the tests, on plain batches.
+
+use std::sync::Arc;
+
+use model::{SpanBatch, TraceId};
+use store::{Projection, Snapshot};
+
+use crate::contract::QueryError;
+
+/// An unchanging view of everything stored.
+pub trait Source {
+    /// A unit of searching.
+    type Part: Part;
+
+    /// All parts in any order; every record is in exactly one.
+    fn parts(&self) -> Vec<Self::Part>;
+
+    /// All records of a trace, oldest first.
+    fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError>;
+
+    /// The traces of which a record carries a link to a span of this trace, in any order, repeated or not.
+    fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError>;
+}
+
+/// A bounded number of records that are skipped or read together.
+pub trait Part {
+    /// The earliest and the latest start.
+    fn start_bounds(&self) -> (u64, u64);
+
+    /// The shortest and the longest duration.
+    fn duration_bounds(&self) -> (u64, u64);
+
+    /// How many records there are.
+    fn span_count(&self) -> usize;
+
+    /// Whether a record may have this pair, see [`model::attributes::pair_hash`]; false only if none has.
+    fn may_contain(&self, pair_hash: u64) -> Result<bool, QueryError>;
+
+    /// The records with at least what is asked for filled in.
+    fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError>;
+}
+
+impl Source for Snapshot {
+    type Part = store::Part;
+
+    fn parts(&self) -> Vec<store::Part> {
+        Snapshot::parts(self)
+    }
+
+    fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError> {
+        Ok(Snapshot::trace(self, id)?)
+    }
+
+    fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError> {
+        Ok(self.incoming_links(id)?.into_iter().map(|link| link.to_trace_id).collect())
+    }
+}
+
+impl Part for store::Part {
+    fn start_bounds(&self) -> (u64, u64) {
+        store::Part::start_bounds(self)
+    }
+
+    fn duration_bounds(&self) -> (u64, u64) {
+        store::Part::duration_bounds(self)
+    }
+
+    fn span_count(&self) -> usize {
+        store::Part::span_count(self)
+    }
+
+    fn may_contain(&self, pair_hash: u64) -> Result<bool, QueryError> {
+        Ok(store::Part::may_contain(self, pair_hash)?)
+    }
+
+    fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {
+        Ok(store::Part::read(self, projection)?)
+    }
+}

@@ -1,0 +1,102 @@
+//! The local store: the same answers as the plain reading, from memory and from sealed segments.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{SpanBatch, SpanKind};
+use proptest::prelude::*;
+use query::{KeyQuery, LocalStore, Search, SpanStore};
+use store::{Durability, Replay, Request, Store, StoreOptions};
+
+use crate::memory::Memory;
+use crate::{generate, search};
+
+/// For directories that are never opened again.
+struct NoReplay;
+
+impl Replay for NoReplay {
+    fn decode(&self, _format: u8, _received_unix_nano: u64, _body: &[u8]) -> Result<SpanBatch, String> {
+        Err("nothing was written before".to_owned())
+    }
+}
+
+fn open(directory: &std::path::Path) -> Arc<Store> {
+    let options = StoreOptions { durability: Durability::Async, ..StoreOptions::new(directory) };
+    Arc::new(Store::open(options, &NoReplay).expect("the directory is empty"))
+}
+
+/// Stores a batch and waits until it can be found.
+fn append(store: &Store, batch: SpanBatch) {
+    let (done, stored) = mpsc::channel();
+    let body = Bytes::from_static(b"as received");
+    let tell = move |result| done.send(result).expect("the test waits");
+    store.append(Request { format: 1, received_unix_nano: 100, body, batch }, Box::new(tell));
+    stored.recv().expect("the store answers").expect("the store has room");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_disk_answers_as_memory_does(
+        batches in search::batches(),
+        filters in proptest::collection::vec((generate::filter(), search::range(), 1..6usize), 12),
+        sealed in 0..8usize,
+    ) {
+        // Guarantees that searches, traces and links of a real store, part sealed, part in memory, are those of the plain
+        // reading.
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        for (number, spans) in batches.iter().enumerate() {
+            append(&store, generate::batch(spans));
+            if number == sealed || number == sealed + 2 {
+                prop_assert!(store.seal(Duration::from_secs(60)));
+            }
+        }
+        let memory = Memory::new(batches.iter().map(|spans| generate::batch(spans)).collect());
+        let local = LocalStore::new(store);
+        for (filter, range, limit) in filters {
+            let page = |cursor| {
+                let search = Search { filter: filter.clone(), range, limit, cursor };
+                local.search(&search).expect("the disk can be read")
+            };
+            prop_assert_eq!(search::all_pages(limit, page), memory.find(&filter, range), "{}", filter);
+        }
+        for trace in 0..6 {
+            let id = generate::trace_id(trace);
+            let (got, want) = (local.links(id).unwrap(), query::links::links(&memory, id).unwrap());
+            prop_assert_eq!(got.outgoing.len(), want.outgoing.len());
+            prop_assert_eq!(got.incoming.len(), want.incoming.len());
+            let spans = memory.spans().spans().filter(|span| span.trace_id() == id).count();
+            prop_assert_eq!(local.trace(id).unwrap().map_or(0, |trace| trace.spans.len()), spans);
+        }
+        let range = query::TimeRange::default();
+        let want = query::dependencies::dependencies(&memory, range).unwrap();
+        prop_assert_eq!(local.dependencies(range).unwrap(), want);
+    }
+}
+
+#[test]
+fn the_catalog_is_told() {
+    // Guarantees services, operations by kind, and keys with types by use, prefix and level.
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let span = generate::any_span();
+    append(&store, generate::batch(&[span.clone(), span.clone(), span]));
+    let local = LocalStore::new(store);
+    let services = local.services().unwrap();
+    assert_eq!((services.len(), services[0].name.as_str(), services[0].spans), (1, "order", 3));
+    let operations = local.operations("order", None).unwrap();
+    assert_eq!((operations.len(), operations[0].name.as_str(), operations[0].kind), (1, "work", SpanKind::SERVER));
+    assert_eq!(local.operations("order", Some(SpanKind::SERVER)).unwrap(), operations);
+    assert!(local.operations("order", Some(SpanKind::CLIENT)).unwrap().is_empty());
+    assert!(local.operations("mail", None).unwrap().is_empty());
+    let query = KeyQuery { prefix: "service".to_owned(), level: None, limit: 5 };
+    let keys = local.attribute_keys(&query).unwrap();
+    assert_eq!(
+        (keys.len(), keys[0].key.as_str(), keys[0].types.clone()),
+        (1, "service.name", vec!["string".to_owned()])
+    );
+    assert!(local.attribute_keys(&KeyQuery { limit: 0, ..query }).unwrap().is_empty());
+}
