@@ -1,1 +1,35 @@
+//! Sockets and HTTP: the only async crate. Receives spans, answers questions, serves the page.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`], [`memory`] | what can be set, and who gets how much memory |
+//! | [`run`] | starting and stopping |
+//! | [`listen`], [`routes`], [`guard`] | connections; what each listener serves; what protects browsers |
+//! | [`receive`] | OTLP over gRPC and HTTP, Zipkin |
+//! | [`intake`], [`budget`], [`inflate`], [`admit`] | from a body to its OK |
+//! | [`phase`], [`app`] | the store as it comes and goes; what all listeners share |
+//! | [`api`] | the own API, Jaeger's and Zipkin's |
+//! | [`page`] | the embedded page |
+//! | [`health`], [`metrics`] | for programs that watch |
+//!
+//! In the pipe: *receive*, *admit* and *answer*. Deliberately absent: formats (`wire`), files (`store`), what a query means (`query`),
+//! signals and the terminal (the binary).
 
+pub mod admit;
+pub mod api;
+pub mod app;
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod guard;
+pub mod health;
+pub mod inflate;
+pub mod intake;
+pub mod listen;
+pub mod memory;
+pub mod metrics;
+pub mod page;
+pub mod phase;
+pub mod receive;
+pub mod routes;
+pub mod run;

@@ -1,0 +1,85 @@
+//! JSON of any size as a body, written on a thread of its own in pieces, so that a large answer is never whole in memory.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::Frame;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces that wait for the socket before the writing thread waits too.
+const PIECES_AHEAD: usize = 4;
+
+/// An answer of `value`, serialised while it is sent.
+pub fn json<T: Serialize + Send + 'static>(value: T) -> Response {
+    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut writer = Pieces { piece: Vec::with_capacity(PIECE_BYTES), sender };
+        let written = serde_json::to_writer(&mut writer, &value).map_err(io::Error::from);
+        if let Err(error) = written.and_then(|()| writer.flush()) {
+            tracing::debug!(%error, "the reader of an answer went away");
+            drop(writer.sender.blocking_send(Err(error)));
+        }
+    });
+    let mut response = Response::new(Body::new(PiecesBody { receiver }));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+struct Pieces {
+    piece: Vec<u8>,
+    sender: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(data);
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+struct PiecesBody {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+}
+
+impl http_body::Body for PiecesBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.receiver.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_answer_arrives_whole() {
+        // Guarantees that an answer of many pieces is the same JSON as one written at once.
+        let value: Vec<String> = (0..100_000).map(|number| format!("span {number}")).collect();
+        let want = serde_json::to_vec(&value).unwrap();
+        let got = json(value).into_body().collect().await.unwrap().to_bytes();
+        assert!(got == want);
+    }
+}

@@ -1,0 +1,219 @@
+//! [`ServerOptions`]: everything that can be set, as the server wants it.
+//!
+//! The binary fills it from flags, environment and file; nothing below reads an environment variable or a file of settings.
+//! [`ServerOptions::validate`] is the one place that says no to a combination.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// How sure an OK is: see [`store::Durability`].
+pub use store::Durability;
+
+const DAY: Duration = Duration::from_hours(24);
+/// A body of less would refuse ordinary requests.
+const SMALLEST_BODY_LIMIT_BYTES: u64 = 64 << 10;
+/// The decoders take no more.
+const LARGEST_BODY_LIMIT_BYTES: u64 = wire::BODY_BYTES_MAX as u64;
+
+/// Where a listener listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// At this address; port 0 lets the system choose one.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl Listen {
+    /// On the loopback interface.
+    pub const fn loopback(port: u16) -> Listen {
+        Listen::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+}
+
+impl FromStr for Listen {
+    type Err = OptionsError;
+
+    fn from_str(text: &str) -> Result<Listen, OptionsError> {
+        if text == "off" {
+            return Ok(Listen::Off);
+        }
+        let numeric =
+            text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+        numeric.parse().map(Listen::At).map_err(|_| OptionsError::Address(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::At(address) => address.fmt(f),
+            Listen::Off => f.write_str("off"),
+        }
+    }
+}
+
+/// Settings that cannot be run with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OptionsError {
+    /// Not an address.
+    #[error("{0:?} is not an address: write IP:PORT (such as 127.0.0.1:4318), or off")]
+    Address(String),
+    /// Not a loopback address, and nobody said that this is meant.
+    #[error(
+        "{listener} would listen on {address}, where anyone who reaches this machine can read and write all traces; \
+         pass --insecure-open if that is meant, or use a loopback address"
+    )]
+    Public {
+        /// Which listener.
+        listener: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A body limit out of reason.
+    #[error("--max-body-bytes must be between 64 KiB and 256 MiB")]
+    BodyLimit,
+    /// The page and the API are what the program is for.
+    #[error("--api cannot be off: the page, the API and the health checks live there")]
+    ApiOff,
+    /// Two listeners at one address.
+    #[error("{first} and {second} cannot both listen on {address}")]
+    SameAddress {
+        /// One.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The data directory.
+    pub data: PathBuf,
+    /// OTLP over gRPC.
+    pub otlp_grpc: Listen,
+    /// OTLP over HTTP.
+    pub otlp_http: Listen,
+    /// The page and the API.
+    pub api: Listen,
+    /// Zipkin, both ways.
+    pub zipkin: Listen,
+    /// Jaeger's query API.
+    pub jaeger: Listen,
+    /// How sure an OK is.
+    pub durability: Durability,
+    /// Days whose last span is older are dropped.
+    pub retention_age: Option<Duration>,
+    /// The oldest days are dropped while more than this is stored.
+    pub retention_bytes: Option<u64>,
+    /// What the process may use of the machine's memory; see [`crate::memory`].
+    pub memory_limit_bytes: Option<u64>,
+    /// Largest body, before and after decompression.
+    pub max_body_bytes: u64,
+    /// Whether addresses other than loopback are allowed.
+    pub insecure_open: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            data: PathBuf::from("longspan-data"),
+            otlp_grpc: Listen::loopback(4317),
+            otlp_http: Listen::loopback(4318),
+            api: Listen::loopback(4319),
+            zipkin: Listen::loopback(9411),
+            jaeger: Listen::loopback(16686),
+            durability: Durability::Fsync,
+            retention_age: Some(30 * DAY),
+            retention_bytes: None,
+            memory_limit_bytes: None,
+            max_body_bytes: 64 << 20,
+            insecure_open: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// All listeners with the names they have in flags and in `listening.json`.
+    pub fn listeners(&self) -> [(&'static str, Listen); 5] {
+        [
+            ("otlp_grpc", self.otlp_grpc),
+            ("otlp_http", self.otlp_http),
+            ("api", self.api),
+            ("zipkin", self.zipkin),
+            ("jaeger", self.jaeger),
+        ]
+    }
+
+    /// Says no to what cannot be run, in a sentence for whoever started it.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        if self.api == Listen::Off {
+            return Err(OptionsError::ApiOff);
+        }
+        if !(SMALLEST_BODY_LIMIT_BYTES..=LARGEST_BODY_LIMIT_BYTES).contains(&self.max_body_bytes) {
+            return Err(OptionsError::BodyLimit);
+        }
+        let mut taken: Vec<(&'static str, SocketAddr)> = Vec::new();
+        for (listener, listen) in self.listeners() {
+            let Listen::At(address) = listen else { continue };
+            if !address.ip().is_loopback() && !self.insecure_open {
+                return Err(OptionsError::Public { listener, address });
+            }
+            let same = taken.iter().find(|(_, other)| address.port() != 0 && *other == address);
+            if let Some(&(first, _)) = same {
+                return Err(OptionsError::SameAddress { first, second: listener, address });
+            }
+            taken.push((listener, address));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_loopback_and_valid() {
+        // Guarantees that zero settings are enough, and that they open nothing to the network.
+        let options = ServerOptions::default();
+        assert_eq!(options.validate(), Ok(()));
+        for (_, listen) in options.listeners() {
+            assert!(matches!(listen, Listen::At(address) if address.ip().is_loopback()));
+        }
+    }
+
+    #[test]
+    fn a_public_address_must_be_meant() {
+        // Guarantees that no address beyond loopback opens without --insecure-open.
+        let mut options = ServerOptions { zipkin: "0.0.0.0:9411".parse().unwrap(), ..ServerOptions::default() };
+        assert!(matches!(options.validate(), Err(OptionsError::Public { listener: "zipkin", .. })));
+        options.insecure_open = true;
+        assert_eq!(options.validate(), Ok(()));
+    }
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        // Guarantees that off, localhost and IPv6 are understood, and that a bare port or a host name is refused in words.
+        assert_eq!("off".parse(), Ok(Listen::Off));
+        assert_eq!("localhost:0".parse(), Ok(Listen::loopback(0)));
+        assert!(matches!("[::1]:4318".parse(), Ok(Listen::At(address)) if address.is_ipv6()));
+        assert!("4318".parse::<Listen>().unwrap_err().to_string().contains("127.0.0.1:4318"));
+        assert!("example.com:80".parse::<Listen>().is_err());
+    }
+
+    #[test]
+    fn two_listeners_cannot_share_an_address() {
+        // Guarantees that a clash inside our own settings is named, not reported as a port somebody else has.
+        let clash = ServerOptions { zipkin: Listen::loopback(4318), ..ServerOptions::default() };
+        assert!(matches!(clash.validate(), Err(OptionsError::SameAddress { first: "otlp_http", .. })));
+    }
+}

@@ -1,0 +1,77 @@
+//! `/healthz`, `/readyz` and `/metrics`: for programs that watch the server.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use store::metrics::DURATION_BUCKETS_S;
+
+use crate::app::App;
+use crate::metrics::Reading;
+use crate::metrics::ReadingValue::{Counter, Gauge, Seconds};
+
+/// The paths of this module.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let phase = app.stage.name();
+    let status = if phase == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": phase == "ready", "phase": phase }))).into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], app.metrics.encode(readings(&app))).into_response()
+}
+
+/// What is read at the moment of asking.
+fn readings(app: &App) -> Vec<Reading> {
+    let reading = |name, help, value| Reading { name, help, value };
+    let gauge = |name, help, value: u64| reading(name, help, Gauge(value));
+    let in_flight = app.intake.budget.used_bytes();
+    let mut readings = vec![gauge("intake_bytes", "Bytes of requests that are being received", in_flight)];
+    let Some(opened) = app.stage.opened_now() else { return readings };
+    let (stats, counted) = (opened.store.stats(), opened.store.metrics());
+    readings.extend([
+        gauge("stored_spans", "Spans stored; duplicates not yet merged away count twice", stats.spans),
+        gauge("segments", "Segments", stats.segments),
+        gauge("segment_bytes", "Bytes of all segments", stats.segment_bytes),
+        gauge("wal_bytes", "Bytes of the write-ahead log", stats.wal_bytes),
+        gauge("memtable_bytes", "Bytes of spans that are not sealed yet", stats.memtable_bytes),
+        gauge("wal_queued_bytes", "Bytes of requests that wait for the disk", stats.queued_bytes),
+    ]);
+    let counters: [(&str, &str, &store::metrics::Counter); 11] = [
+        ("applied_spans", "Spans made searchable, replayed ones included", &counted.spans_applied),
+        ("wal_written_bytes", "Bytes written to the write-ahead log", &counted.wal_bytes_written),
+        ("wal_errors", "Writes or syncs of the write-ahead log that failed", &counted.wal_errors),
+        ("wal_torn_bytes", "Bytes of unfinished writes cut off at start", &counted.wal_torn_bytes),
+        ("wal_damaged_places", "Places of the write-ahead log that could not be read", &counted.wal_damaged_places),
+        ("sealed_segments", "Segments written", &counted.segments_sealed),
+        ("sealed_bytes", "Bytes of segments written", &counted.segment_bytes_written),
+        ("duplicate_spans", "Spans that arrived again and were stored once", &counted.duplicates_dropped),
+        ("seal_errors", "Tries to seal that failed", &counted.seal_errors),
+        ("quarantined_segments", "Damaged segments moved aside", &counted.segments_quarantined),
+        ("dropped_days", "Days dropped by retention", &counted.days_dropped),
+    ];
+    readings.extend(counters.into_iter().map(|(name, help, counter)| reading(name, help, Counter(counter.get()))));
+    let (counts, sum_seconds) = counted.syncs.get();
+    let bounds = DURATION_BUCKETS_S.into_iter().chain([f64::MAX]);
+    let buckets = bounds.zip(counts).collect();
+    readings.push(reading("wal_sync", "Syncs of the write-ahead log", Seconds { buckets, sum_seconds }));
+    readings
+}

@@ -1,0 +1,238 @@
+//! The names of all metrics, in one place, and what is counted under them.
+//!
+//! Label sets are closed: nothing a sender or a reader writes becomes a label value. What the store knows about itself is read
+//! when `/metrics` is asked for ([`Metrics::encode`]), not pushed here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    OtlpGrpc,
+    /// OTLP over HTTP, either encoding.
+    OtlpHttp,
+    /// Zipkin's v2 API, either encoding.
+    Zipkin,
+}
+
+impl EncodeLabelValue for Protocol {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let name = match self {
+            Protocol::OtlpGrpc => "otlp_grpc",
+            Protocol::OtlpHttp => "otlp_http",
+            Protocol::Zipkin => "zipkin",
+        };
+        EncodeLabelValue::encode(&name, encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByProtocol {
+    protocol: Protocol,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByProtocolAndReason {
+    protocol: Protocol,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOperation {
+    operation: &'static str,
+}
+
+/// A value read at the moment of asking.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The metric's name, without the prefix.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// The value.
+    pub value: ReadingValue,
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub enum ReadingValue {
+    /// Something that goes up and down.
+    Gauge(u64),
+    /// Something that only grows.
+    Counter(u64),
+    /// Durations: (upper bound in seconds, how many in this bucket alone) with the sum in seconds.
+    Seconds {
+        /// The buckets; the last bound is infinite.
+        buckets: Vec<(f64, u64)>,
+        /// The sum of all durations.
+        sum_seconds: f64,
+    },
+}
+
+/// Everything counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<ByProtocol, Counter>,
+    request_bytes: Family<ByProtocol, Counter>,
+    spans: Family<ByProtocol, Counter>,
+    refused_requests: Family<ByProtocolAndReason, Counter>,
+    dropped: Family<ByReason, Counter>,
+    request_seconds: Family<ByProtocol, Histogram, fn() -> Histogram>,
+    query_seconds: Family<ByOperation, Histogram, fn() -> Histogram>,
+    connections: Counter,
+}
+
+/// From a tenth of a millisecond to 52 s.
+fn seconds_histogram() -> Histogram {
+    Histogram::new((0..20).map(|power| 0.0001 * f64::from(1u32 << power)))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("longspan"),
+            requests: Family::default(),
+            request_bytes: Family::default(),
+            spans: Family::default(),
+            refused_requests: Family::default(),
+            dropped: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds_histogram),
+            query_seconds: Family::new_with_constructor(seconds_histogram),
+            connections: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("received_requests", "Requests that were stored", self.requests.clone());
+        registry.register("received_request_bytes", "Bytes of stored requests, inflated", self.request_bytes.clone());
+        registry.register("received_spans", "Spans that were stored", self.spans.clone());
+        registry.register("refused_requests", "Requests of which nothing was stored", self.refused_requests.clone());
+        registry.register("dropped", "Spans, or things inside spans, that were not kept as sent", self.dropped.clone());
+        let help = "From the last byte of a request to its answer";
+        registry.register_with_unit("request", help, Unit::Seconds, self.request_seconds.clone());
+        let help = "Time to answer a query of the API";
+        registry.register_with_unit("query", help, Unit::Seconds, self.query_seconds.clone());
+        registry.register("connections", "Connections accepted", self.connections.clone());
+        let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What is running", info);
+    }
+
+    /// A request that was stored.
+    pub fn received(&self, protocol: Protocol, spans: u64, bytes: u64, took: Duration) {
+        let by = ByProtocol { protocol };
+        self.requests.get_or_create(&by).inc();
+        self.request_bytes.get_or_create(&by).inc_by(bytes);
+        self.spans.get_or_create(&by).inc_by(spans);
+        self.request_seconds.get_or_create(&by).observe(took.as_secs_f64());
+    }
+
+    /// A request of which nothing was stored.
+    pub fn refused(&self, protocol: Protocol, reason: &'static str) {
+        self.refused_requests.get_or_create(&ByProtocolAndReason { protocol, reason }).inc();
+    }
+
+    /// Spans, or things inside spans, that were not kept as sent.
+    pub fn dropped(&self, reason: &'static str, count: u64) {
+        self.dropped.get_or_create(&ByReason { reason }).inc_by(count);
+    }
+
+    /// A query that was answered.
+    pub fn queried(&self, operation: &'static str, took: Duration) {
+        self.query_seconds.get_or_create(&ByOperation { operation }).observe(took.as_secs_f64());
+    }
+
+    /// A connection that was accepted.
+    pub fn connected(&self) {
+        self.connections.inc();
+    }
+
+    /// Spans stored since the start, over all protocols.
+    pub fn received_spans(&self) -> u64 {
+        let of = |protocol| self.spans.get(&ByProtocol { protocol }).map_or(0, |counter| counter.get());
+        of(Protocol::OtlpGrpc) + of(Protocol::OtlpHttp) + of(Protocol::Zipkin)
+    }
+
+    /// Everything in Prometheus's text format (OpenMetrics), with `readings` taken now.
+    pub fn encode(&self, readings: Vec<Reading>) -> String {
+        let mut now = Registry::with_prefix("longspan");
+        now.register_collector(Box::new(Readings(Arc::from(readings))));
+        let mut text = String::new();
+        let written = prometheus_client::encoding::text::encode_registry(&mut text, &self.registry);
+        written.and_then(|()| encode(&mut text, &now)).expect("writing to a string");
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Readings(Arc<[Reading]>);
+
+impl prometheus_client::collector::Collector for Readings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for Reading { name, help, value } in self.0.iter() {
+            let unit = matches!(value, ReadingValue::Seconds { .. }).then_some(Unit::Seconds);
+            let metric_type = match value {
+                ReadingValue::Gauge(_) => MetricType::Gauge,
+                ReadingValue::Counter(_) => MetricType::Counter,
+                ReadingValue::Seconds { .. } => MetricType::Histogram,
+            };
+            let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), metric_type)?;
+            match value {
+                ReadingValue::Gauge(value) => metric.encode_gauge(value)?,
+                ReadingValue::Counter(value) => metric.encode_counter::<NoLabelSet, _, u64>(value, None)?,
+                ReadingValue::Seconds { buckets, sum_seconds } => {
+                    let count = buckets.iter().map(|(_, count)| count).sum();
+                    metric.encode_histogram::<NoLabelSet>(*sum_seconds, count, buckets, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_document_with_closed_labels() {
+        // Guarantees that counts and readings end up in one valid document under the names dashboards rely on.
+        let metrics = Metrics::default();
+        metrics.received(Protocol::OtlpGrpc, 7, 300, Duration::from_millis(4));
+        metrics.refused(Protocol::Zipkin, "malformed");
+        metrics.dropped("value_truncated", 2);
+        let reading = Reading { name: "wal_bytes", help: "Bytes", value: ReadingValue::Gauge(5) };
+        let text = metrics.encode(vec![reading]);
+        for line in [
+            "longspan_received_spans_total{protocol=\"otlp_grpc\"} 7",
+            "longspan_refused_requests_total{protocol=\"zipkin\",reason=\"malformed\"} 1",
+            "longspan_dropped_total{reason=\"value_truncated\"} 2",
+            "longspan_wal_bytes 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        assert_eq!(text.matches("# EOF").count(), 1);
+        assert_eq!(metrics.received_spans(), 7);
+    }
+}

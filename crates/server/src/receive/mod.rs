@@ -1,0 +1,8 @@
+//! Receivers: each finds the body of a request on its protocol, and words the answer the way the protocol wants it.
+//!
+//! Everything between body and answer is [`crate::intake`]. Either OTLP transport is understood on either OTLP port.
+
+pub mod otlp_grpc;
+pub mod otlp_http;
+pub mod rpc;
+pub mod zipkin;

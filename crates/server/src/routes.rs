@@ -1,0 +1,60 @@
+//! What each listener serves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::api::{self, jaeger};
+use crate::app::App;
+use crate::guard::{browser_headers, loopback_names_only};
+use crate::receive::{otlp_grpc, otlp_http, zipkin as zipkin_receiver};
+use crate::{health, page};
+
+/// OTLP: either transport on either port, because senders are often pointed at the other one.
+pub fn otlp(app: &Arc<App>) -> Router {
+    let intake = &app.intake;
+    otlp_grpc::router(intake.clone()).merge(otlp_http::router(intake.clone())).fallback(not_otlp)
+}
+
+async fn not_otlp(request: Request) -> Response {
+    let path = request.uri().path();
+    if otlp_grpc::is_grpc(request.headers()) {
+        return otlp_grpc::unknown_method(path);
+    }
+    let text = format!("there is no {path} here: this is OTLP, POST to /v1/traces; the page is on another port\n");
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+/// The page, the own API, Jaeger's below `/jaeger`, and what watches the server.
+pub fn api(app: &Arc<App>) -> Router {
+    let router = api::router(app.clone())
+        .merge(health::router(app.clone()))
+        .nest("/jaeger", jaeger::router(app.clone()))
+        .fallback(page::serve);
+    guarded(router.layer(from_fn(browser_headers)), app, "api")
+}
+
+/// Zipkin: spans in, and its query API.
+pub fn zipkin(app: &Arc<App>) -> Router {
+    let readers = guarded(api::zipkin::router(app.clone()), app, "zipkin");
+    readers.merge(zipkin_receiver::router(app.intake.clone()))
+}
+
+/// Jaeger's query API where its own users expect it.
+pub fn jaeger(app: &Arc<App>) -> Router {
+    let page = app.listening.get("api").map(SocketAddr::to_string).unwrap_or_default();
+    let text = format!("Longspan answers Jaeger's query API here, below /api. Its page is at http://{page}/\n");
+    let router = jaeger::router(app.clone()).route("/", get(move || async move { text }));
+    guarded(router, app, "jaeger")
+}
+
+fn guarded(router: Router, app: &App, listener: &str) -> Router {
+    let loopback = app.listening.get(listener).is_some_and(|address| address.ip().is_loopback());
+    if loopback { router.layer(from_fn(loopback_names_only)) } else { router }
+}

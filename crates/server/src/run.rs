@@ -1,0 +1,172 @@
+//! Starting and stopping a server: listeners first, then the store; on the way out the other way round.
+//!
+//! The program and the demo start a server the same way, with [`start`]; signals and the terminal are theirs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use store::{Store, StoreError, StoreOptions};
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::admit::AdmitAgain;
+use crate::app::{App, Listening};
+use crate::config::{OptionsError, ServerOptions};
+use crate::listen::{BindError, Bound, bind, serve};
+use crate::memory::{self, MemorySplit};
+use crate::phase::{Opened, Phase, StageSetter, stage};
+use crate::routes;
+
+/// How long requests under way may take to finish when the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Says in the data directory where the server listens.
+const LISTENING_FILE: &str = "listening.json";
+
+/// Why a server did not start. Every message is one sentence for whoever started it.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Settings that cannot be run with.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// A listener that cannot listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A data directory that cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file that says where the server listens cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Listening {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store's thread ended without an answer.
+    #[error("the store ended while it was being opened; the log above says why")]
+    Lost,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Running {
+    app: Arc<App>,
+    setter: StageSetter,
+    receivers: Group,
+    readers: Group,
+    opened: oneshot::Receiver<Result<Store, StoreError>>,
+}
+
+/// Listeners that stop together.
+#[derive(Debug)]
+struct Group {
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+}
+
+/// Opens the listeners and begins to open the store; see [`Running::ready`].
+pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
+    options.validate()?;
+    let mut sockets = Vec::new();
+    for (name, listen) in options.listeners() {
+        sockets.extend(bind(name, listen).await?);
+    }
+    let listening: Listening = sockets.iter().map(|bound| (bound.name, bound.address)).collect();
+    let memory = memory::split(options.memory_limit_bytes, options.max_body_bytes);
+    let (setter, stage) = stage();
+    let store_options = store_options(&options, memory);
+    let app = Arc::new(App::new(options, listening, stage, memory));
+    let (mut receivers, mut readers) = (Group::new(), Group::new());
+    for bound in sockets {
+        let (group, router) = match bound.name {
+            "otlp_grpc" | "otlp_http" => (&mut receivers, routes::otlp(&app)),
+            "zipkin" => (&mut receivers, routes::zipkin(&app)),
+            "jaeger" => (&mut readers, routes::jaeger(&app)),
+            _ => (&mut readers, routes::api(&app)),
+        };
+        group.add(bound, router, &app);
+    }
+    Ok(Running { app, setter, receivers, readers, opened: open_store(store_options) })
+}
+
+fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
+    let mut store = StoreOptions::new(options.data.clone());
+    store.durability = options.durability;
+    store.retention_age_ns = options.retention_age.map(|age| age.as_nanos() as u64);
+    store.retention_bytes = options.retention_bytes;
+    memory::bound_store(&mut store, memory.store_bytes);
+    store
+}
+
+/// Opening replays the log, which may take a while and blocks.
+fn open_store(options: StoreOptions) -> oneshot::Receiver<Result<Store, StoreError>> {
+    let (tell, told) = oneshot::channel();
+    tokio::task::spawn_blocking(move || drop(tell.send(Store::open(options, &AdmitAgain::default()))));
+    told
+}
+
+impl Group {
+    fn new() -> Group {
+        Group { stop: watch::channel(false).0, listeners: JoinSet::new() }
+    }
+
+    fn add(&mut self, bound: Bound, router: Router, app: &App) {
+        self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone()));
+    }
+
+    /// Stops accepting, lets requests under way finish, and then lets go of the rest.
+    async fn finish(&mut self) {
+        self.stop.send_replace(true);
+        let all = async { while self.listeners.join_next().await.is_some() {} };
+        if timeout(DRAIN_MAX, all).await.is_err() {
+            tracing::warn!(seconds = DRAIN_MAX.as_secs(), "requests under way did not finish in time");
+            self.listeners.shutdown().await;
+        }
+    }
+}
+
+impl Running {
+    /// Where the server listens.
+    pub fn listening(&self) -> &Listening {
+        &self.app.listening
+    }
+
+    /// What the listeners share.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Waits until the store is open; from then on requests are stored and answered.
+    pub async fn ready(&mut self) -> Result<(), StartError> {
+        let store = (&mut self.opened).await.map_err(|_| StartError::Lost)??;
+        self.setter.set(Phase::Ready(Opened::new(store)));
+        write_listening(&self.app.options.data, self.listening())
+    }
+
+    /// Stops in order: not ready, no new requests, requests under way, the store.
+    pub async fn stop(mut self) {
+        self.setter.drain();
+        self.receivers.finish().await;
+        self.readers.finish().await;
+        let last = self.setter.stop();
+        drop(std::fs::remove_file(self.app.options.data.join(LISTENING_FILE)));
+        let closing = tokio::task::spawn_blocking(move || drop(last));
+        drop(closing.await);
+    }
+}
+
+fn write_listening(directory: &Path, listening: &Listening) -> Result<(), StartError> {
+    let path = directory.join(LISTENING_FILE);
+    let mut entries: serde_json::Map<String, serde_json::Value> = serde_json::Map::new();
+    entries.extend(listening.iter().map(|(name, address)| ((*name).to_owned(), address.to_string().into())));
+    entries.insert("pid".to_owned(), std::process::id().into());
+    let text = format!("{:#}\n", serde_json::Value::Object(entries));
+    let aside = path.with_extension("json.tmp");
+    let written = std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &path));
+    written.map_err(|source| StartError::Listening { path, source })
+}
