@@ -172,18 +172,18 @@ impl Calls {
         Ok(())
     }
 
-    /// Finds parents in the parts outside of the range; of several spans with the id of one the callee decides.
+    /// Finds parents in the parts outside of the range.
     fn find_parents<P: Part>(
         &mut self,
         outside: &[P],
         orphans: &mut HashMap<(TraceId, SpanId), Vec<Orphan>>,
     ) -> Result<(), QueryError> {
-        let mut parents: BTreeMap<(TraceId, SpanId), (bool, TextId)> = BTreeMap::new();
+        let mut parents: BTreeMap<(TraceId, SpanId), ((bool, i32), TextId)> = BTreeMap::new();
         for part in outside {
             let batch = part.read(&Projection::default())?;
             let services = self.services(&batch);
             for row in batch.rows.iter().filter(|row| orphans.contains_key(&(row.trace_id, row.span_id))) {
-                let found = (row.kind != SpanKind::CLIENT.0, services[row.scope as usize]);
+                let found = (as_caller(row.kind), services[row.scope as usize]);
                 let parent = parents.entry((row.trace_id, row.span_id)).or_insert(found);
                 *parent = (*parent).max(found);
             }
@@ -229,7 +229,12 @@ fn caller<'t>(trace: &'t [Held], child: &Held) -> Option<&'t Held> {
         return shared;
     }
     let parents = with_id(trace, child.parent_span_id);
-    parents.iter().max_by_key(|span| (span.kind != SpanKind::CLIENT.0, span.service))
+    parents.iter().max_by_key(|span| as_caller(span.kind))
+}
+
+/// Which of several spans with one id calls: rather the one that was called, then whichever, but always the same.
+fn as_caller(kind: i32) -> (bool, i32) {
+    (kind != SpanKind::CLIENT.0, kind)
 }
 
 fn with_id(trace: &[Held], id: SpanId) -> &[Held] {

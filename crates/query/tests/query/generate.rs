@@ -13,7 +13,7 @@ pub(crate) struct Span {
     pub(crate) trace: u8,
     pub(crate) id: u8,
     parent: u8,
-    pub(crate) kind: i32,
+    kind: i32,
     status: i32,
     pub(crate) start: u64,
     duration: u64,

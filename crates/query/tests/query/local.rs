@@ -6,11 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::{SpanBatch, SpanKind};
 use proptest::prelude::*;
-use query::{KeyQuery, LocalStore, Search, SpanStore};
+use query::{KeyQuery, LocalStore, Search, SpanStore, TimeRange};
 use store::{Durability, Replay, Request, Store, StoreOptions};
 
+use crate::generate::Span;
 use crate::memory::Memory;
 use crate::{generate, search};
+
+const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// For directories that are never opened again.
 struct NoReplay;
@@ -24,6 +27,22 @@ impl Replay for NoReplay {
 fn open(directory: &std::path::Path) -> Arc<Store> {
     let options = StoreOptions { durability: Durability::Async, ..StoreOptions::new(directory) };
     Arc::new(Store::open(options, &NoReplay).expect("the directory is empty"))
+}
+
+/// The spans as a batch, their starts drawn out over several days, so that a trace lies in several partitions.
+fn over_days(spans: &[Span]) -> SpanBatch {
+    let mut batch = generate::batch(spans);
+    for row in &mut batch.rows {
+        let duration_ns = row.end_unix_nano - row.start_unix_nano;
+        row.start_unix_nano *= HOUR_NS;
+        row.end_unix_nano = row.start_unix_nano + duration_ns;
+    }
+    batch
+}
+
+fn hours(range: TimeRange) -> TimeRange {
+    let end_unix_nano = range.end_unix_nano.map(|end| end * HOUR_NS);
+    TimeRange { start_unix_nano: range.start_unix_nano * HOUR_NS, end_unix_nano }
 }
 
 /// Stores a batch and waits until it can be found.
@@ -49,14 +68,15 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path());
         for (number, spans) in batches.iter().enumerate() {
-            append(&store, generate::batch(spans));
+            append(&store, over_days(spans));
             if number == sealed || number == sealed + 2 {
-                prop_assert!(store.seal(Duration::from_secs(60)));
+                prop_assert!(store.seal(Duration::from_mins(1)));
             }
         }
-        let memory = Memory::new(batches.iter().map(|spans| generate::batch(spans)).collect());
+        let memory = Memory::new(batches.iter().map(|spans| over_days(spans)).collect());
         let local = LocalStore::new(store);
         for (filter, range, limit) in filters {
+            let range = hours(range);
             let page = |cursor| {
                 let search = Search { filter: filter.clone(), range, limit, cursor };
                 local.search(&search).expect("the disk can be read")
@@ -71,7 +91,7 @@ proptest! {
             let spans = memory.spans().spans().filter(|span| span.trace_id() == id).count();
             prop_assert_eq!(local.trace(id).unwrap().map_or(0, |trace| trace.spans.len()), spans);
         }
-        let range = query::TimeRange::default();
+        let range = TimeRange::default();
         let want = query::dependencies::dependencies(&memory, range).unwrap();
         prop_assert_eq!(local.dependencies(range).unwrap(), want);
     }

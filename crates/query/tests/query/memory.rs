@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{BatchMerger, Source as MergeSource, SpanBatch, SpanKey, TraceId};
+use model::{BatchMerger, Source as MergeSource, SpanBatch, SpanKey, SpanRef, TraceId};
 use query::source::{Part, Source};
 use query::{Filter, QueryError, TimeRange};
 use store::Projection;
@@ -66,7 +66,7 @@ impl Memory {
             }
         }
         let mut ordered: Vec<_> = found.into_iter().map(|(id, (newest, keys))| (newest, id, keys)).collect();
-        ordered.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        ordered.sort_by_key(|&(newest, id, _)| std::cmp::Reverse((newest, id)));
         let sorted = |mut keys: Vec<SpanKey>| {
             keys.sort_unstable();
             keys
@@ -96,7 +96,7 @@ impl Source for Memory {
     fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError> {
         let spans = self.parts.iter().flat_map(|part| part.batch.spans());
         let carriers = spans.filter(|span| span.links().any(|link| link.trace_id() == id));
-        Ok(carriers.map(|span| span.trace_id()).collect())
+        Ok(carriers.map(SpanRef::trace_id).collect())
     }
 }
 
@@ -106,7 +106,7 @@ impl Part for MemoryPart {
     }
 
     fn duration_bounds(&self) -> (u64, u64) {
-        let durations = || self.batch.spans().map(|span| span.duration_ns());
+        let durations = || self.batch.spans().map(SpanRef::duration_ns);
         (durations().min().expect("a part has spans"), durations().max().expect("a part has spans"))
     }
 
