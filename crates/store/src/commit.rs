@@ -14,7 +14,7 @@ use model::SpanBatch;
 use crate::error::AppendError;
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
-use crate::options::{COMMIT_QUEUE_BYTES_MAX, Durability, StoreOptions};
+use crate::options::{COMMIT_QUEUE_BYTES_MAX, Durability, FROZEN_MEMTABLES_MAX, StoreOptions};
 use crate::tables::Tables;
 use crate::wal::{Encoded, WalWriter};
 
@@ -164,9 +164,23 @@ impl Committer {
                 return;
             }
             let active = self.tables.active().stats();
+            if active.bytes >= 2 * self.options.memtable_bytes_max {
+                self.wait_for_sealing();
+            }
             if active.bytes >= self.options.memtable_bytes_max || (taken.rotate && active.spans > 0) {
                 self.rotate();
             }
+        }
+    }
+
+    /// Holds the answers back while memory is full of memtables that wait to be sealed. The queue bounds what piles up meanwhile.
+    fn wait_for_sealing(&self) {
+        loop {
+            let generation = self.tables.generation();
+            if self.tables.frozen_count() < FROZEN_MEMTABLES_MAX || self.tables.stopping() {
+                return;
+            }
+            self.tables.wait(generation, SYNC_INTERVAL);
         }
     }
 
@@ -253,7 +267,7 @@ impl Committer {
 
     /// Freezes the active memtable and begins a new one with a WAL file of its own.
     fn rotate(&mut self) {
-        if self.tables.frozen_count() >= crate::options::FROZEN_MEMTABLES_MAX {
+        if self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX {
             return;
         }
         if self.unsynced {

@@ -86,15 +86,8 @@ impl Store {
     }
 
     fn refusal(&self) -> Option<AppendError> {
-        let live = self.tables.live();
-        if live.wal_bytes > self.options.wal_bytes_max {
-            return Some(AppendError::Full("the write-ahead log has reached its budget"));
-        }
-        let waiting = live.frozen.len() >= FROZEN_MEMTABLES_MAX;
-        if waiting && live.active.stats().bytes >= self.options.memtable_bytes_max {
-            return Some(AppendError::Full("sealing does not keep up"));
-        }
-        None
+        let full = self.tables.wal_bytes() > self.options.wal_bytes_max;
+        full.then_some(AppendError::Full("the write-ahead log has reached its budget"))
     }
 
     /// Everything live now.

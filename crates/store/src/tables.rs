@@ -64,6 +64,10 @@ impl Tables {
         self.live.read().expect(POISON).frozen.first().cloned()
     }
 
+    pub(crate) fn wal_bytes(&self) -> u64 {
+        self.live.read().expect(POISON).wal_bytes
+    }
+
     pub(crate) fn add_wal_bytes(&self, bytes: u64) {
         self.live.write().expect(POISON).wal_bytes += bytes;
     }
