@@ -1,7 +1,9 @@
 // One colour per service, the same in every view. A service's name picks its place in the palette; when that is taken
-// by another, the next free one. The palette itself is in styles/tokens.css.
+// by another, the next free one. The palette itself is in styles/tokens.css: a ring of hues, and the same hues once more
+// in another lightness, which are given out only when the first ring is full.
 
-export const PALETTE_SIZE = 14;
+const RING = 14;
+export const PALETTE_SIZE = 2 * RING;
 
 const places = new Map<string, number>();
 const uses = new Array<number>(PALETTE_SIZE).fill(0);
@@ -15,10 +17,11 @@ function hash(text: string): number {
 export function colourIndex(service: string): number {
   const known = places.get(service);
   if (known !== undefined) return known;
-  const preferred = hash(service) % PALETTE_SIZE;
   const fewest = Math.min(...uses);
-  let place = preferred;
-  while ((uses[place] ?? 0) > fewest) place = (place + 1) % PALETTE_SIZE;
+  const ring = uses.slice(0, RING).includes(fewest) ? 0 : RING;
+  let step = hash(service) % RING;
+  while ((uses[ring + step] ?? 0) > fewest) step = (step + 1) % RING;
+  const place = ring + step;
   uses[place] = (uses[place] ?? 0) + 1;
   places.set(service, place);
   return place;
@@ -33,8 +36,3 @@ export function colourVariable(service: string): string {
   return `var(--svc-${colourIndex(service)})`;
 }
 
-/** The palette as the canvas needs it: resolved. Read again when the theme changes. */
-export function readPalette(): string[] {
-  const style = getComputedStyle(document.documentElement);
-  return Array.from({ length: PALETTE_SIZE }, (_, index) => style.getPropertyValue(`--svc-${index}`).trim());
-}

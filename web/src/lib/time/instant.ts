@@ -11,8 +11,10 @@ export function offsetFrom(origin: bigint, text: string): number {
   return Number(parseInstant(text) - origin);
 }
 
+/** Rounded down, before 1970 too, so that the fraction that is cut off is never negative. */
 export function toDate(ns: bigint): Date {
-  return new Date(Number(ns / NS_PER_MS));
+  const cut = ns / NS_PER_MS;
+  return new Date(Number(ns % NS_PER_MS < 0n ? cut - 1n : cut));
 }
 
 const two = (value: number) => String(value).padStart(2, "0");

@@ -117,7 +117,7 @@ export function niceStep(atLeast: number): number {
   return Math.max(1, (NICE.find((factor) => factor * power >= atLeast) ?? 10) * power);
 }
 
-/** Round times in view, at least `gapPx` apart on a strip of `width` pixels; none inside a fold. */
+/** Round times in view, at least `gapPx` apart on a strip of `width` pixels, and the end of each fold; none inside one. */
 export function ticks(axis: Axis, view: View, width: number, gapPx: number): { step: number; ticks: Tick[] } {
   const unitsPerPx = (view.to - view.from) / Math.max(1, width);
   const step = niceStep((gapPx * unitsPerPx) / axis.unitPerNs);
@@ -131,6 +131,10 @@ export function ticks(axis: Axis, view: View, width: number, gapPx: number): { s
     if (!fold) found.push({ ns, unit: axis.toUnit(ns) });
     time = fold ? fold.to : ns + step / 2;
   }
+  for (const fold of axis.folds) {
+    if (fold.unitTo > view.from && fold.unitTo < view.to) found.push({ ns: fold.to, unit: fold.unitTo });
+  }
+  found.sort((a, b) => a.ns - b.ns);
   return { step, ticks: found };
 }
 

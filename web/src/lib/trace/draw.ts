@@ -1,6 +1,6 @@
 // Paints what the waterfall and the minimap show of time: lanes, bars, marks, folds. Draws only what it is handed;
 // text that must be read or focused is DOM, not here.
-import { colourIndex } from "../colour/services";
+import { colourIndex, PALETTE_SIZE } from "../colour/services";
 import { formatDuration } from "../time/duration";
 import type { Axis, View } from "./axis";
 import type { TraceModel } from "./model";
@@ -44,7 +44,7 @@ export function readInk(): Ink {
   const style = getComputedStyle(document.documentElement);
   const of = (name: string) => style.getPropertyValue(name).trim();
   return {
-    services: Array.from({ length: 14 }, (_, index) => of(`--svc-${index}`)),
+    services: Array.from({ length: PALETTE_SIZE }, (_, index) => of(`--svc-${index}`)),
     text: of("--text-2"),
     faint: of("--text-3"),
     line: of("--line"),
@@ -70,6 +70,11 @@ export function prepare(canvas: HTMLCanvasElement, width: number, height: number
 
 export function xOf(axis: Axis, view: View, width: number, ns: number): number {
   return ((axis.toUnit(ns) - view.from) / (view.to - view.from)) * width;
+}
+
+/** Where everything ends with the answer, a mark for it says nothing. */
+export function answerStandsOut(model: TraceModel): boolean {
+  return model.answerAt < model.durationNs * 0.999;
 }
 
 const inkOf = (ink: Ink, service: string): string => ink.services[colourIndex(service)] ?? ink.faint;
@@ -102,7 +107,7 @@ function drawGrid(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, pla
     context.fillRect(Math.round(place.left + ((unit - scene.view.from) / span) * place.width), 0, 1, height);
   }
   const answer = place.left + xOf(scene.axis, scene.view, place.width, scene.model.answerAt);
-  if (answer < place.left || answer > place.left + place.width) return;
+  if (!answerStandsOut(scene.model) || answer < place.left || answer > place.left + place.width) return;
   context.save();
   context.strokeStyle = ink.accent;
   context.setLineDash([3, 3]);
@@ -132,12 +137,21 @@ function drawLanes(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, pl
   context.fillRect(7 + Math.min(depth, place.indentMost) * place.indent, y + 4, 4, place.rowHeight - 8);
 }
 
-function drawLabel(context: CanvasRenderingContext2D, text: string, from: number, to: number, place: Place, y: number): void {
+/** Beside the bar where there is room, else on its end; always on a little of the background, so that lines do not cross it. */
+function drawLabel(context: CanvasRenderingContext2D, text: string, ink: Ink, from: number, to: number, place: Place, y: number): void {
   const width = context.measureText(text).width;
   const right = place.left + place.width;
-  if (to + 6 + width <= right) context.fillText(text, to + 6, y);
-  else if (from - 6 - width >= place.left) context.fillText(text, from - 6 - width, y);
-  else context.fillText(text, Math.max(place.left + 4, Math.min(to, right) - width - 6), y - place.rowHeight / 2 + 4);
+  let x = to + 6;
+  if (x + width > right) x = from - 6 - width >= place.left ? from - 6 - width : Math.min(to, right) - width - 8;
+  const colour = context.fillStyle;
+  context.globalAlpha = 0.85;
+  context.fillStyle = ink.surface;
+  context.beginPath();
+  context.roundRect(x - 3, y - 7.5, width + 6, 14, 3);
+  context.fill();
+  context.globalAlpha = 1;
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
 }
 
 function drawBar(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, place: Place, row: number, y: number): void {
@@ -175,7 +189,7 @@ function drawBar(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, plac
     context.fillRect(from, middle + BAR / 2 + 1, Math.max(4, to - from), 2);
   }
   context.fillStyle = span.status.code === "error" ? ink.error : ink.text;
-  drawLabel(context, formatDuration(model.duration[node] ?? 0), from, to, place, middle + 0.5);
+  drawLabel(context, formatDuration(model.duration[node] ?? 0), ink, from, to, place, middle + 0.5);
 }
 
 function drawArrowAside(context: CanvasRenderingContext2D, ink: Ink, x: number, y: number, side: number): void {
@@ -199,8 +213,7 @@ function drawEvents(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, p
   }
 }
 
-export function drawWaterfall(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, place: Place, shown: RowWindow): void {
-  const height = (shown.last - shown.first) * place.rowHeight;
+export function drawWaterfall(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, place: Place, shown: RowWindow, height: number): void {
   drawFolds(context, scene, ink, place, height);
   drawGrid(context, scene, ink, place, height);
   context.font = ink.font;
