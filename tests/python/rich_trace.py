@@ -149,7 +149,8 @@ def expected_span(span) -> dict:
             (
                 f"{link.context.trace_id:032x}",
                 f"{link.context.span_id:016x}",
-                link.context.trace_state.to_header(),
+                # This SDK does not send the trace state of a link; the JavaScript suite looks at that.
+                "",
                 typed_attributes(link.attributes),
             )
             for link in span.links

@@ -224,6 +224,8 @@ async function assertTheme(page, wanted) {
   await page.locator(`html[data-theme="${wanted}"]`).waitFor();
   const { text, ground } = await page.evaluate(() => {
     const style = getComputedStyle(document.body);
+    const painted = [document.body, document.documentElement].map((element) => getComputedStyle(element).backgroundColor);
+    const groundColour = painted.find((colour) => colour !== 'rgba(0, 0, 0, 0)');
     const canvas = document.createElement('canvas').getContext('2d');
     const brightness = (colour) => {
       canvas.fillStyle = colour;
@@ -231,7 +233,7 @@ async function assertTheme(page, wanted) {
       const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
       return (red * 299 + green * 587 + blue * 114) / 255_000;
     };
-    return { text: brightness(style.color), ground: brightness(style.backgroundColor) };
+    return { text: brightness(style.color), ground: brightness(groundColour) };
   });
   assert.ok(wanted === 'dark' ? ground < 0.3 : ground > 0.8, `${wanted}: the ground has brightness ${ground}`);
   assert.ok(Math.abs(text - ground) > 0.5, `${wanted}: text ${text} on ${ground}`);
