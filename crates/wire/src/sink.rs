@@ -259,5 +259,5 @@ fn character_border(bytes: &[u8], max: usize) -> usize {
     // A UTF-8 character has at most three continuation bytes.
     let continues = |&&byte: &&u8| byte & 0xc0 == 0x80;
     let back = bytes[..=max].iter().rev().take(4).take_while(continues).count();
-    if back == 4 { max } else { max - back }
+    if back < 4 { max.checked_sub(back).unwrap_or(max) } else { max }
 }

@@ -162,9 +162,7 @@ impl Elements for SpanList<'_, '_> {
         let mut span = Span {
             row: SpanRow { scope: self.sink.current_scope(), ..SpanRow::default() },
             sink: self.sink,
-            trace_id: HexId::default(),
-            span_id: HexId::default(),
-            parent_span_id: HexId::default(),
+            ids: HexIds::default(),
             attributes: AttributeCount::new(Level::Span),
             events_dropped: 0,
             links_dropped: 0,
@@ -178,14 +176,20 @@ impl Elements for SpanList<'_, '_> {
 struct Span<'m, 'l> {
     sink: &'m mut Sink<'l>,
     row: SpanRow,
-    trace_id: HexId,
-    span_id: HexId,
-    parent_span_id: HexId,
+    ids: HexIds,
     attributes: AttributeCount,
     /// Dropped by a limit.
     events_dropped: u32,
     /// Dropped by a limit, or because of their ids.
     links_dropped: u32,
+}
+
+/// Ids as they were sent.
+#[derive(Default)]
+struct HexIds {
+    trace: HexId,
+    span: HexId,
+    parent: HexId,
 }
 
 impl Span<'_, '_> {
@@ -194,11 +198,8 @@ impl Span<'_, '_> {
         row.dropped_attributes_count = self.attributes.total_dropped(row.dropped_attributes_count);
         row.dropped_events_count = row.dropped_events_count.saturating_add(self.events_dropped);
         row.dropped_links_count = row.dropped_links_count.saturating_add(self.links_dropped);
-        let ids = SpanIds {
-            trace_id: self.trace_id.bytes(),
-            span_id: self.span_id.bytes(),
-            parent_span_id: self.parent_span_id.bytes(),
-        };
+        let ids =
+            SpanIds { trace: self.ids.trace.bytes(), span: self.ids.span.bytes(), parent: self.ids.parent.bytes() };
         if !self.sink.refuse_charged_span() {
             close_span(self.sink, row, &ids);
         }
@@ -209,9 +210,9 @@ impl Fields for Span<'_, '_> {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let row = &mut self.row;
         match name {
-            "traceId" => self.trace_id = id_field(map)?,
-            "spanId" => self.span_id = id_field(map)?,
-            "parentSpanId" => self.parent_span_id = id_field(map)?,
+            "traceId" => self.ids.trace = id_field(map)?,
+            "spanId" => self.ids.span = id_field(map)?,
+            "parentSpanId" => self.ids.parent = id_field(map)?,
             "traceState" => row.trace_state = text_field(self.sink, map)?,
             "name" => row.name = text_field(self.sink, map)?,
             "flags" => count_field(&mut row.flags, map)?,
@@ -231,7 +232,7 @@ impl Fields for Span<'_, '_> {
             }
             "droppedEventsCount" => count_field(&mut row.dropped_events_count, map)?,
             "links" => {
-                map.next_value_seed(List(&mut LinkList { sink: self.sink, dropped: &mut self.links_dropped }))?
+                map.next_value_seed(List(&mut LinkList { sink: self.sink, dropped: &mut self.links_dropped }))?;
             }
             "droppedLinksCount" => count_field(&mut row.dropped_links_count, map)?,
             "status" => map.next_value_seed(Object(&mut Status { sink: self.sink, row })).map(drop)?,

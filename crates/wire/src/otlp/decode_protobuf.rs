@@ -114,10 +114,10 @@ fn span(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
     while let Some(field) = cursor.field()? {
         match field {
             (9, Field::Bytes(message)) => attribute(sink, &mut drops.attributes, message)?,
-            (1, Field::Bytes(id)) => slices.ids.trace_id = id,
-            (2, Field::Bytes(id)) => slices.ids.span_id = id,
+            (1, Field::Bytes(id)) => slices.ids.trace = id,
+            (2, Field::Bytes(id)) => slices.ids.span = id,
             (3, Field::Bytes(text)) => slices.trace_state = text,
-            (4, Field::Bytes(id)) => slices.ids.parent_span_id = id,
+            (4, Field::Bytes(id)) => slices.ids.parent = id,
             (5, Field::Bytes(text)) => slices.name = text,
             (6, Field::Varint(kind)) => row.kind = kind as i32,
             (7, Field::Fixed64(time)) => row.start_unix_nano = time,

@@ -115,7 +115,9 @@ fn nested(out: &mut Writer, value: &Nested) {
         Nested::Str(value) => any_value(out, ValueRef::Str(value)),
         Nested::Bytes(value) => any_value(out, ValueRef::Bytes(value)),
         Nested::Array(items) => out.message(5, |out| {
-            items.iter().for_each(|item| out.message(1, |out| nested(out, item)));
+            for item in items {
+                out.message(1, |out| nested(out, item));
+            }
         }),
         Nested::Map(entries) => out.message(6, |out| {
             for (key, item) in entries {

@@ -34,7 +34,7 @@ fn span(record: &mut Record, message: &[u8]) -> Result<(), Broken> {
             (2, Field::Bytes(id)) if !id.is_empty() => record.set_parent_id(SpanId::from_slice(id)),
             (3, Field::Bytes(id)) => record.span_id = SpanId::from_slice(id).unwrap_or_default(),
             (4, Field::Varint(kind)) => set_kind(record, kind as i32),
-            (5, Field::Bytes(text)) => record.name = text.to_owned(),
+            (5, Field::Bytes(text)) => text.clone_into(&mut record.name),
             (6, Field::Fixed64(time)) => record.timestamp_us = time,
             (7, Field::Varint(duration)) => record.duration_us = duration,
             (8, Field::Bytes(message)) => endpoint(&mut record.local, message)?,
@@ -74,7 +74,7 @@ fn endpoint(endpoint: &mut Endpoint, message: &[u8]) -> Result<(), Broken> {
     let mut cursor = Cursor::new(message);
     while let Some(field) = cursor.field()? {
         match field {
-            (1, Field::Bytes(text)) => endpoint.service_name = text.to_owned(),
+            (1, Field::Bytes(text)) => text.clone_into(&mut endpoint.service_name),
             (2, Field::Bytes(bytes)) => {
                 let address = <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).to_string());
                 endpoint.ipv4 = address.unwrap_or_default().into_bytes();
@@ -96,7 +96,7 @@ fn annotation(message: &[u8]) -> Result<Annotation, Broken> {
     while let Some(field) = cursor.field()? {
         match field {
             (1, Field::Fixed64(time)) => annotation.timestamp_us = time,
-            (2, Field::Bytes(text)) => annotation.value = text.to_owned(),
+            (2, Field::Bytes(text)) => text.clone_into(&mut annotation.value),
             _ => {}
         }
     }
@@ -108,8 +108,8 @@ fn tag(message: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Broken> {
     let mut cursor = Cursor::new(message);
     while let Some(field) = cursor.field()? {
         match field {
-            (1, Field::Bytes(text)) => key = text.to_owned(),
-            (2, Field::Bytes(text)) => value = text.to_owned(),
+            (1, Field::Bytes(text)) => text.clone_into(&mut key),
+            (2, Field::Bytes(text)) => text.clone_into(&mut value),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use model::{AttributeRef, LinkRef, Nested, SpanRef, ValueRef};
+use model::{AttributeRef, Level, LinkRef, Nested, SpanRef, ValueRef};
 
 use super::intake::event_text;
 use super::names::{self, EndpointNames};
@@ -26,7 +26,8 @@ fn span(out: &mut JsonWriter, span: SpanRef<'_>) {
         out.plain_field("parentId", parent);
     }
     out.plain_field("id", row.span_id);
-    let kind = kind_name(row.kind).or_else(|| text_attribute(span, names::KIND));
+    let own: Vec<_> = span.attributes().collect();
+    let kind = kind_name(row.kind).or_else(|| text_of(&own, names::KIND));
     if let Some(kind) = kind {
         out.string_field("kind", kind);
     }
@@ -39,12 +40,11 @@ fn span(out: &mut JsonWriter, span: SpanRef<'_>) {
         out.bare_field("duration", (span.duration_ns() / 1000).max(1));
     }
     for (name, key) in [("debug", names::DEBUG), ("shared", names::SHARED)] {
-        if span.attribute(key) == Some(ValueRef::Bool(true)) {
+        if span.any_value_at(Level::Span, key, |value| value == ValueRef::Bool(true)) {
             out.bare_field(name, true);
         }
     }
     let resource: Vec<_> = span.batch.attributes_of_resource(span.resource()).collect();
-    let own: Vec<_> = span.attributes().collect();
     let (local, remote) = (EndpointRef::of(&resource, &names::LOCAL), EndpointRef::of(&own, &names::REMOTE));
     local.write(out, "localEndpoint");
     remote.write(out, "remoteEndpoint");
@@ -54,17 +54,28 @@ fn span(out: &mut JsonWriter, span: SpanRef<'_>) {
     let mut tags = Tags::default();
     tags.add_attributes(&own, &remote);
     tags.add_attributes(&resource, &local);
+    let scope: Vec<_> = span.batch.attributes_of_scope(span.scope()).collect();
+    tags.add_attributes(&scope, &EndpointRef::default());
     tags.add_known(span, kind.is_some());
     if !tags.pairs.is_empty() {
         out.object_field("tags", |out| tags.pairs.iter().for_each(|(key, value)| out.string_field(key, value)));
     }
 }
 
-fn text_attribute<'a>(span: SpanRef<'a>, key: &str) -> Option<&'a str> {
-    match span.attribute(key) {
-        Some(ValueRef::Str(text)) => Some(text),
+/// The first text among the values of a key; values of other types are not ours.
+fn text_of<'a>(attributes: &[AttributeRef<'a>], key: &str) -> Option<&'a str> {
+    attributes.iter().filter(|attribute| attribute.key == key).find_map(|attribute| match attribute.value {
+        ValueRef::Str(text) => Some(text),
         _ => None,
-    }
+    })
+}
+
+/// The first integer among the values of a key.
+fn integer_of(attributes: &[AttributeRef<'_>], key: &str) -> Option<i64> {
+    attributes.iter().filter(|attribute| attribute.key == key).find_map(|attribute| match attribute.value {
+        ValueRef::Int(value) => Some(value),
+        _ => None,
+    })
 }
 
 fn annotations(out: &mut JsonWriter, span: SpanRef<'_>) {
@@ -94,48 +105,46 @@ fn nested_pair(attribute: AttributeRef<'_>) -> (String, Nested) {
     (attribute.key.to_owned(), value)
 }
 
-/// An endpoint put together from attributes, and the keys it was put together from.
+/// An endpoint put together from attributes, and the attributes that went into it.
 #[derive(Default)]
 struct EndpointRef<'a> {
     service_name: &'a str,
     ipv4: &'a str,
     ipv6: &'a str,
     port: i64,
-    keys: Vec<&'static str>,
+    used: Vec<(&'static str, ValueRef<'a>)>,
 }
 
 impl<'a> EndpointRef<'a> {
     fn of(attributes: &[AttributeRef<'a>], names: &EndpointNames) -> Self {
         let mut endpoint = EndpointRef::default();
-        let find =
-            |key: &str| attributes.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value);
-        let text = |key: &str| match find(key) {
-            Some(ValueRef::Str(text)) => Some(text),
-            _ => None,
-        };
-        endpoint.ipv4 = endpoint.first(&[names.own_ipv4], text).unwrap_or_default();
-        endpoint.ipv6 = endpoint.first(&[names.own_ipv6], text).unwrap_or_default();
+        let text = |key: &str| text_of(attributes, key);
+        endpoint.ipv4 = endpoint.first(&[names.own_ipv4], text, ValueRef::Str).unwrap_or_default();
+        endpoint.ipv6 = endpoint.first(&[names.own_ipv6], text, ValueRef::Str).unwrap_or_default();
         let address = text(names.address).unwrap_or_default();
         if endpoint.ipv4.is_empty() && address.parse::<Ipv4Addr>().is_ok() {
             endpoint.ipv4 = address;
-            endpoint.keys.push(names.address);
+            endpoint.used.push((names.address, ValueRef::Str(address)));
         } else if endpoint.ipv6.is_empty() && address.parse::<Ipv6Addr>().is_ok() {
             endpoint.ipv6 = address;
-            endpoint.keys.push(names.address);
+            endpoint.used.push((names.address, ValueRef::Str(address)));
         }
-        endpoint.service_name = endpoint.first(&[names.own_service, names.service], text).unwrap_or_default();
-        let port = |key: &str| match find(key) {
-            Some(ValueRef::Int(port)) => Some(port),
-            _ => None,
-        };
-        endpoint.port = endpoint.first(&[names.own_port, names.port], port).unwrap_or(0);
+        endpoint.service_name =
+            endpoint.first(&[names.own_service, names.service], text, ValueRef::Str).unwrap_or_default();
+        let port = |key: &str| integer_of(attributes, key);
+        endpoint.port = endpoint.first(&[names.own_port, names.port], port, ValueRef::Int).unwrap_or(0);
         endpoint
     }
 
-    /// The first of the keys that has such a value; remembered as used.
-    fn first<T>(&mut self, keys: &[&'static str], value: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let (key, found) = keys.iter().find_map(|&key| Some((key, value(key)?)))?;
-        self.keys.push(key);
+    /// The value of the first of the keys that has one; the attribute is remembered as used.
+    fn first<T: Copy>(
+        &mut self,
+        keys: &[&'static str],
+        find: impl Fn(&str) -> Option<T>,
+        value: impl Fn(T) -> ValueRef<'a>,
+    ) -> Option<T> {
+        let (key, found) = keys.iter().find_map(|&key| Some((key, find(key)?)))?;
+        self.used.push((key, value(found)));
         Some(found)
     }
 
@@ -145,7 +154,9 @@ impl<'a> EndpointRef<'a> {
             return;
         }
         out.object_field(name, |out| {
-            texts.iter().for_each(|(name, text)| out.text_field(name, text));
+            for (name, text) in texts {
+                out.text_field(name, text);
+            }
             if self.port != 0 {
                 out.bare_field("port", self.port);
             }
@@ -172,7 +183,7 @@ impl Tags {
             let is_field = match attribute.key {
                 names::SHARED | names::DEBUG => attribute.value == ValueRef::Bool(true),
                 names::KIND => matches!(attribute.value, ValueRef::Str(_)),
-                key => endpoint.keys.contains(&key),
+                key => endpoint.used.contains(&(key, attribute.value)),
             };
             if !is_field {
                 self.add(attribute.key, attribute.value.comparison_text());

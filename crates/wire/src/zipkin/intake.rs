@@ -215,21 +215,28 @@ fn nested_attributes(sink: &mut Sink<'_>, level: Level, attributes: &[(String, N
 /// Adds a span's links; answers how many the limits dropped.
 fn links(sink: &mut Sink<'_>, record: &Record) -> u32 {
     let mut dropped = 0;
-    for (mut link, trace_state, attributes) in record.tags.iter().filter_map(|(key, value)| parse_link(key, value)) {
+    for tag in record.tags.iter().filter_map(|(key, value)| parse_link(key, value)) {
         if !sink.link_fits() {
             dropped += 1;
             continue;
         }
-        link.trace_state = sink.text(trace_state.as_bytes());
-        let over_limit = nested_attributes(sink, Level::Link, &attributes);
-        link.dropped_attributes_count = link.dropped_attributes_count.saturating_add(over_limit);
-        sink.batch.links.push(link);
+        let trace_state = sink.text(tag.trace_state.as_bytes());
+        let over_limit = nested_attributes(sink, Level::Link, &tag.attributes);
+        let dropped_attributes_count = tag.link.dropped_attributes_count.saturating_add(over_limit);
+        sink.batch.links.push(Link { trace_state, dropped_attributes_count, ..tag.link });
     }
     dropped
 }
 
+/// A link in a tag, its texts and values not yet stored.
+struct LinkTag<'a> {
+    link: Link,
+    trace_state: &'a str,
+    attributes: Vec<(String, Nested)>,
+}
+
 /// A link in a tag: `trace id|span id|trace state|attributes as JSON|dropped attributes`.
-fn parse_link<'a>(key: &[u8], value: &'a [u8]) -> Option<(Link, &'a str, Vec<(String, Nested)>)> {
+fn parse_link<'a>(key: &[u8], value: &'a [u8]) -> Option<LinkTag<'a>> {
     key.strip_prefix(names::LINK_PREFIX.as_bytes())?;
     let text = std::str::from_utf8(value).ok()?;
     let (trace_id, rest) = text.split_once('|')?;
@@ -243,5 +250,5 @@ fn parse_link<'a>(key: &[u8], value: &'a [u8]) -> Option<(Link, &'a str, Vec<(St
         dropped_attributes_count: dropped.parse().ok()?,
         ..Link::default()
     };
-    Some((link, trace_state, attributes))
+    Some(LinkTag { link, trace_state, attributes })
 }

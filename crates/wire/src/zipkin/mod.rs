@@ -16,8 +16,8 @@
 //! | tags `w3c.tracestate`, `otel.dropped_*_count`, `otlp.link.N` | trace state, dropped counts, links |
 //! | `shared`, `debug`, a kind nobody knows | attributes `zipkin.shared`, `zipkin.debug`, `zipkin.kind` |
 //!
-//! Encoding gives all of it back. What Zipkin cannot carry: types of tags, nanoseconds, flags, schema URLs, and the difference
-//! between the attributes of a resource and those of its spans.
+//! Encoding gives all of it back, and writes the attributes of resource and scope as tags. What Zipkin cannot carry: types of
+//! tags, repeated keys, nanoseconds, flags, schema URLs, and which tag was the resource's, the scope's or the span's own.
 
 mod decode_json;
 mod decode_protobuf;

@@ -63,7 +63,7 @@ impl Record {
     pub(super) fn set_kind(&mut self, name: &[u8]) {
         match kind_number(name) {
             Some(number) => self.kind = number,
-            None => self.unknown_kind = name.to_owned(),
+            None => name.clone_into(&mut self.unknown_kind),
         }
     }
 

@@ -59,15 +59,10 @@ impl<'a> KnownTags<'a> {
         let keys = [(names::SCOPE_NAME, names::LIBRARY_NAME), (names::SCOPE_VERSION, names::LIBRARY_VERSION)];
         for (place, (key, older)) in keys.into_iter().enumerate() {
             let value = self.take(record, key);
-            self.scope[place] = match value {
-                None => self.take(record, older),
-                Some(_) => {
-                    if find(record, older) == value {
-                        self.consumed.push(older);
-                    }
-                    value
-                }
-            };
+            self.scope[place] = value.or_else(|| find(record, older));
+            if self.scope[place] == find(record, older) {
+                self.consumed.push(older);
+            }
         }
     }
 

@@ -1,0 +1,130 @@
+//! Damaged bodies in bounded numbers, on the stable toolchain; the targets in `fuzz/` go on from the same seeds without end.
+
+use model::{Limits, SpanBatch};
+use wire::{Format, decode};
+
+use crate::normal::of_batch;
+use crate::seeds;
+use crate::shuffle::Random;
+
+const CASES_PER_FORMAT: u64 = 20_000;
+
+/// Pieces that have broken parsers before.
+const PIECES: [&[u8]; 12] = [
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\xff\xff\xff\xff\x0f",
+    b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02",
+    b"\x0a\x00",
+    b"\x0b",
+    b"\x0c",
+    b"null",
+    b"1e999",
+    b"-9223372036854775809",
+    b"\"\\ud800\"",
+    b"[[[[[[[[",
+    b"{\"\":",
+];
+
+fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..=random.below(4) {
+        let (from, to) = (random.below(bytes.len() + 1), random.below(bytes.len() + 1));
+        let (start, end) = (from.min(to), from.max(to));
+        match random.below(7) {
+            0 if !bytes.is_empty() => {
+                let place = random.below(bytes.len());
+                bytes[place] ^= 1 << random.below(8);
+            }
+            1 if !bytes.is_empty() => {
+                let place = random.below(bytes.len());
+                bytes[place] = random.next() as u8;
+            }
+            2 => bytes.truncate(end),
+            3 => drop(bytes.splice(start..start, PIECES[random.below(PIECES.len())].iter().copied())),
+            4 => drop(bytes.drain(start..end.min(start + 8))),
+            5 => {
+                let copied = bytes[start..end.min(start + 64)].to_vec();
+                bytes.splice(end..end, copied);
+            }
+            _ => {
+                let place = random.below(other.len() + 1);
+                bytes.extend_from_slice(&other[place..]);
+            }
+        }
+    }
+    bytes
+}
+
+/// What must hold of every batch that came out of any bytes.
+fn check(batch: &SpanBatch, body: &[u8]) {
+    let normal = of_batch(batch);
+    let again = |format, bytes: &[u8]| of_batch(&decode(format, bytes, &Limits::DEFAULT).unwrap().batch);
+    let protobuf = wire::otlp::encode_protobuf(batch.spans());
+    assert_eq!(again(Format::OtlpProtobuf, &protobuf), normal, "from {body:?}");
+    let json = wire::otlp::encode_json(batch.spans());
+    assert_eq!(again(Format::OtlpJson, json.as_bytes()), normal, "from {body:?}");
+    let zipkin = wire::zipkin::encode_json(batch.spans());
+    decode(Format::ZipkinJson, zipkin.as_bytes(), &Limits::DEFAULT).unwrap();
+}
+
+fn smoke(format: Format, seeds: &[Vec<u8>]) {
+    for seed in seeds {
+        let decoded = decode(format, seed, &Limits::DEFAULT).unwrap();
+        assert_eq!(decoded.report.rejected_spans(), 0);
+    }
+    let mut accepted = 0;
+    for case in 0..CASES_PER_FORMAT {
+        let mut random = Random(case);
+        let (one, other) = (random.below(seeds.len()), random.below(seeds.len()));
+        let body = mutate(&seeds[one], &seeds[other], &mut random);
+        if let Ok(decoded) = decode(format, &body, &Limits::DEFAULT) {
+            accepted += 1;
+            if case % 8 == 0 {
+                check(&decoded.batch, &body);
+            }
+        }
+    }
+    assert!(accepted > CASES_PER_FORMAT / 50, "only {accepted} of the cases were readable");
+}
+
+#[test]
+fn otlp_protobuf_survives_damage() {
+    // Guarantees that no damage to OTLP protobuf panics, and that what is still read can be written and read again.
+    smoke(Format::OtlpProtobuf, &seeds::otlp_protobuf());
+}
+
+#[test]
+fn otlp_json_survives_damage() {
+    // Guarantees the same for OTLP JSON.
+    smoke(Format::OtlpJson, &seeds::otlp_json());
+}
+
+#[test]
+fn zipkin_json_survives_damage() {
+    // Guarantees the same for Zipkin JSON.
+    smoke(Format::ZipkinJson, &seeds::zipkin_json());
+}
+
+#[test]
+fn zipkin_protobuf_survives_damage() {
+    // Guarantees the same for Zipkin protobuf.
+    smoke(Format::ZipkinProtobuf, &seeds::zipkin_protobuf());
+}
+
+#[test]
+fn every_cut_is_read_or_refused() {
+    // Guarantees that a body cut at any byte is read or refused, in every format.
+    let bodies = [
+        (Format::OtlpProtobuf, seeds::otlp_protobuf()),
+        (Format::OtlpJson, seeds::otlp_json()),
+        (Format::ZipkinJson, seeds::zipkin_json()),
+        (Format::ZipkinProtobuf, seeds::zipkin_protobuf()),
+    ];
+    for (format, bodies) in bodies {
+        for body in bodies {
+            for end in 0..body.len() {
+                let _ = decode(format, &body[..end], &Limits::DEFAULT);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The tests of `wire` as its users see it: prost as the oracle, limits, hostile bytes, hand-checked payloads.
+
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
+
+mod golden;
+mod hostile;
+mod json;
+mod limits;
+mod messages;
+mod normal;
+mod oracle;
+mod seeds;
+mod shuffle;
+mod zipkin;
