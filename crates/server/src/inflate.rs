@@ -13,6 +13,9 @@ use crate::budget::{Charge, Overloaded};
 
 /// How much output is produced between two looks at the cap.
 const STEP_BYTES: usize = 64 << 10;
+/// From here on the room for all that is allowed is reserved at once: pages that are not written cost nothing, while a
+/// buffer that doubles is held two or three times over.
+const RESERVE_FROM_BYTES: usize = 1 << 20;
 /// The largest zstd window accepted, as a power of two: the decoder allocates it at once (8 MiB is what the format's
 /// specification asks every decoder to support).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -86,6 +89,9 @@ fn drain(mut reader: impl Read, max_bytes: usize, charge: &mut Charge) -> Result
     loop {
         charge.grow(STEP_BYTES)?;
         let before = out.len();
+        if before >= RESERVE_FROM_BYTES {
+            out.reserve_exact(max_bytes + 1 - before);
+        }
         let step = STEP_BYTES.min(max_bytes + 1 - before) as u64;
         reader.by_ref().take(step).read_to_end(&mut out)?;
         if out.len() > max_bytes {

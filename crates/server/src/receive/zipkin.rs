@@ -39,7 +39,12 @@ async fn take(intake: &Intake, request: Request) -> Result<Report, Refusal> {
     let format = format(request.headers())?;
     let encoding = content_encoding(request.headers())?;
     let received = intake.read(request.into_body(), encoding).await?;
-    intake.accept(Protocol::Zipkin, format, received).await
+    let report = intake.accept(Protocol::Zipkin, format, received).await?;
+    match &report.first_problem {
+        // Nothing was stored: a 202 would tell the sender otherwise.
+        Some(problem) if report.rejected_spans() == report.received_spans => Err(Refusal::Malformed(problem.clone())),
+        _ => Ok(report),
+    }
 }
 
 /// No type at all means JSON, as Zipkin's own server has it.
