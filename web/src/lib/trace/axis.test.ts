@@ -47,9 +47,9 @@ describe("the folded axis", () => {
   it("has round ticks, the ends of its folds, and none inside", () => {
     // A label inside a fold would claim a scale that is not there.
     const found = ticks(axis, WHOLE, 1_000, 90);
-    expect(found.ticks.some((tick) => tick.ns > 1 * S && tick.ns < 7_199 * S)).toBe(false);
-    expect(found.ticks.some((tick) => tick.ns === 7_199 * S)).toBe(true);
-    expect(found.step).toBe(0.2 * S + 0);
+    expect(found.some((tick) => tick.ns > 1 * S && tick.ns < 7_199 * S)).toBe(false);
+    expect(found.some((tick) => tick.ns === 7_199 * S)).toBe(true);
+    expect(found.slice(0, 3).map((tick) => tick.ns / S)).toEqual([0, 0.2, 0.4]);
   });
 });
 

@@ -105,6 +105,8 @@ function conversions(folds: Fold[], unitPerNs: number): Pick<Axis, "toUnit" | "t
 export interface Tick {
   ns: number;
   unit: number;
+  /** How exact its label must be: a fold ends at no round time. */
+  step: number;
 }
 
 const NICE = [1, 2, 5, 10];
@@ -118,7 +120,7 @@ export function niceStep(atLeast: number): number {
 }
 
 /** Round times in view, at least `gapPx` apart on a strip of `width` pixels, and the end of each fold; none inside one. */
-export function ticks(axis: Axis, view: View, width: number, gapPx: number): { step: number; ticks: Tick[] } {
+export function ticks(axis: Axis, view: View, width: number, gapPx: number): Tick[] {
   const unitsPerPx = (view.to - view.from) / Math.max(1, width);
   const step = niceStep((gapPx * unitsPerPx) / axis.unitPerNs);
   const found: Tick[] = [];
@@ -128,14 +130,14 @@ export function ticks(axis: Axis, view: View, width: number, gapPx: number): { s
     const ns = Math.ceil(time / step - 1e-9) * step;
     if (ns > end) break;
     const fold = axis.folds.find((candidate) => ns > candidate.from && ns < candidate.to);
-    if (!fold) found.push({ ns, unit: axis.toUnit(ns) });
+    if (!fold) found.push({ ns, unit: axis.toUnit(ns), step });
     time = fold ? fold.to : ns + step / 2;
   }
   for (const fold of axis.folds) {
-    if (fold.unitTo > view.from && fold.unitTo < view.to) found.push({ ns: fold.to, unit: fold.unitTo });
+    if (fold.unitTo > view.from && fold.unitTo < view.to) found.push({ ns: fold.to, unit: fold.unitTo, step: step / 10 });
   }
   found.sort((a, b) => a.ns - b.ns);
-  return { step, ticks: found };
+  return found;
 }
 
 const NARROWEST_NS = 50;
