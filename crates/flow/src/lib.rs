@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
+//! | [`mod@outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
 //!
 //! This crate is where meaning lives: besides the outline it will hold one view of messaging attributes whoever wrote them, the
 //! identity of destinations, hops and their evidence, attempts, expectations, and the assembly of flows across traces. In the

@@ -10,7 +10,7 @@ use store::{Projection, Snapshot};
 
 use crate::contract::QueryError;
 
-/// An unchanging view of everything stored.
+/// A view of everything stored. Spans may be added to it while it is looked at, none goes away.
 pub trait Source {
     /// A unit of searching.
     type Part: Part;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use model::{SpanBatch, TraceId};
+use model::{Link, SpanBatch, SpanId, SpanRow, TraceId};
 use proptest::prelude::*;
-use query::links::links;
+use query::links::{LINKED_TRACES_MAX, links};
 use query::{LinkEnd, TraceLinks};
 
 use crate::memory::Memory;
@@ -50,4 +50,18 @@ proptest! {
         prop_assert_eq!(plain(&found, &found.outgoing), all_links(&spans, |_, to| to == id));
         prop_assert_eq!(plain(&found, &found.incoming), all_links(&spans, |from, _| from == id));
     }
+}
+
+#[test]
+fn a_trace_linked_to_everything_is_bounded() {
+    // Guarantees that no more than the documented number of other traces is looked at, and that the answer says so.
+    let mut batch = generate::batch(&[generate::any_span()]);
+    let row = batch.rows[0];
+    for number in 0..=LINKED_TRACES_MAX as u128 {
+        let trace_id = TraceId((number + 1000).to_be_bytes());
+        batch.links.push(Link { trace_id, span_id: row.span_id, ..Link::default() });
+    }
+    batch.push_span(SpanRow { span_id: SpanId([9; 8]), ..row });
+    let found = links(&Memory::new(vec![batch]), row.trace_id).unwrap();
+    assert_eq!((found.outgoing.len(), found.incoming.len(), found.truncated), (LINKED_TRACES_MAX + 1, 0, true));
 }
