@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const CYCLES: u64 = 20;
 /// Enough that a cycle is killed in the middle, few enough that reading all back takes seconds.
-const BATCHES_A_CYCLE: u64 = 400;
+const BATCHES_A_CYCLE: u64 = 800;
 /// So little that segments are sealed all the time: kills hit the sealing too, not only the log.
 const LITTLE_MEMORY: [&str; 2] = ["--memory-limit", "16MiB"];
 
@@ -21,7 +21,7 @@ fn an_acknowledged_span_survives_kill_9_exactly_once() {
     let mut all = Record::default();
     for cycle in 0..CYCLES {
         let server = Server::start_with(&home, &LITTLE_MEMORY);
-        let delay = Duration::from_millis(20 + random.below(600));
+        let delay = Duration::from_millis(20 + random.below(500));
         let record = send_while(server, &numbers, BATCHES_A_CYCLE, |server| {
             std::thread::sleep(delay);
             server.kill();

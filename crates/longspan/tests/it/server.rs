@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -148,8 +149,11 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     None
 }
 
-/// A client that shows every status as it is and never waits for ever.
+/// A client that shows every status as it is and never waits for ever; connections are kept for the next request.
 pub(crate) fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder();
-    config.http_status_as_error(false).proxy(None).timeout_global(Some(Duration::from_secs(30))).build().into()
+    static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
+        let config = ureq::Agent::config_builder();
+        config.http_status_as_error(false).proxy(None).timeout_global(Some(Duration::from_secs(30))).build().into()
+    });
+    AGENT.clone()
 }
