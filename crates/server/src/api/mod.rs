@@ -7,6 +7,7 @@ pub mod ask;
 pub mod catalog;
 pub mod error;
 pub mod jaeger;
+pub mod pairs;
 pub mod params;
 pub mod shapes;
 pub mod status;

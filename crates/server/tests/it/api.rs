@@ -1,0 +1,194 @@
+//! The own API: shapes, refusals, and the document that describes it.
+
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+
+use crate::server::{BATCH_TRACE, ORDER_TRACE, TestServer};
+
+#[test]
+fn a_trace_comes_back_whole() {
+    // Guarantees that everything a span was sent with is in the answer, in the documented shape.
+    let server = TestServer::start();
+    server.send_fixture();
+    assert_json_snapshot!("trace", server.get("api", &format!("/api/traces/{ORDER_TRACE}")).json());
+    assert_json_snapshot!("trace_with_links", server.get("api", &format!("/api/traces/{BATCH_TRACE}")).json());
+}
+
+#[test]
+fn links_lead_both_ways() {
+    // Guarantees that a link is found from either end, and that a link to nothing says so.
+    let server = TestServer::start();
+    server.send_fixture();
+    assert_json_snapshot!("links_out", server.get("api", &format!("/api/traces/{BATCH_TRACE}/links")).json());
+    let incoming = server.get("api", &format!("/api/traces/{ORDER_TRACE}/links")).json();
+    assert_eq!(incoming["outgoing"], json!([]));
+    assert_eq!(incoming["incoming"][0]["to"]["span_id"], "53995c3f42cd8ad8");
+    let of_root = format!("/api/traces/{ORDER_TRACE}/links?span_id=b7ad6b7169203331");
+    assert_eq!(server.get("api", &of_root).json()["incoming"], json!([]));
+}
+
+#[test]
+fn search_finds_by_every_parameter() {
+    // Guarantees that each filter finds what matches and nothing else, and the documented shape of a found trace.
+    let server = TestServer::start();
+    server.send_fixture();
+    assert_json_snapshot!("search", server.get("api", "/api/traces?service=shop").json());
+    let ids = |query: &str| -> Vec<String> {
+        let answer = server.get("api", &format!("/api/traces?{query}"));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["trace_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(""), [BATCH_TRACE, ORDER_TRACE]);
+    for query in [
+        "service=worker",
+        "status=error",
+        "kind=consumer",
+        "min_duration=1s",
+        "start=1700000002000000000",
+        "q=link.messaging.message.id%20exists",
+        "name=orders%20process",
+        "start=2023-11-14T22:13:22Z",
+    ] {
+        assert_eq!(ids(query), [BATCH_TRACE], "{query}");
+    }
+    for query in ["max_duration=20ms", "end=1700000002000000000", "q=event_name%20%3D%20queued", "q=big%20%3E%205"] {
+        assert_eq!(ids(query), [ORDER_TRACE], "{query}");
+    }
+    assert_eq!(ids("service=nobody"), Vec::<String>::new());
+}
+
+#[test]
+fn pages_follow_each_other() {
+    // Guarantees that the cursor of a page leads to the traces after it, each once, to an end.
+    let server = TestServer::start();
+    server.send_fixture();
+    let first = server.get("api", "/api/traces?limit=1").json();
+    assert_eq!(first["items"][0]["trace_id"], BATCH_TRACE);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = server.get("api", &format!("/api/traces?limit=1&cursor={cursor}")).json();
+    assert_eq!(second["items"][0]["trace_id"], ORDER_TRACE);
+}
+
+#[test]
+fn completion_lists_what_is_stored() {
+    // Guarantees the lists behind the page's completion, in shape and order.
+    let server = TestServer::start();
+    server.send_fixture();
+    let paths = [
+        "/api/services",
+        "/api/operations?service=shop",
+        "/api/operations?service=shop&kind=producer",
+        "/api/attributes/keys?prefix=m",
+        "/api/attributes/keys?level=resource",
+        "/api/attributes/values?key=host.name",
+        "/api/attributes/values?key=messaging.system&level=span&prefix=k",
+    ];
+    let answers: Vec<(&str, Value)> = paths.into_iter().map(|path| (path, server.get("api", path).json())).collect();
+    assert_json_snapshot!("completion", answers);
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    // Guarantees a 400 in the error shape for unknown, repeated and unreadable parameters on every path, never a guess.
+    let server = TestServer::start();
+    let paths = [
+        "/api/traces?foo=1",
+        "/api/traces?limit=0",
+        "/api/traces?limit=10001",
+        "/api/traces?limit=x",
+        "/api/traces?service=a&service=b",
+        "/api/traces?min_duration=fast",
+        "/api/traces?start=yesterday",
+        "/api/traces?kind=sideways",
+        "/api/traces?status=bad",
+        "/api/traces?cursor=zzz",
+        "/api/traces/xyz",
+        "/api/traces/0af7651916cd43dd8448eb211c80319c00",
+        "/api/traces/1?deep=true",
+        "/api/traces/1/links?span_id=g",
+        "/api/services?x=1",
+        "/api/operations",
+        "/api/operations?service=a&kind=sideways",
+        "/api/attributes/keys?level=galaxy",
+        "/api/attributes/values",
+        "/api/status?x",
+    ];
+    for path in paths {
+        let answer = server.get("api", path);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        let error = &answer.json()["error"];
+        assert!(
+            error["code"].is_string() && error["message"].is_string() && error["hint"].is_string(),
+            "{path}: {error}"
+        );
+    }
+    let bad_query = server.get("api", "/api/traces?q=service%20%3D").json();
+    assert_eq!((&bad_query["error"]["code"], &bad_query["error"]["position"]), (&json!("bad_query"), &json!(9)));
+    let missing = server.get("api", "/api/traces/abc");
+    assert_eq!((missing.status, &missing.json()["error"]["code"]), (404, &json!("not_found")));
+    let nowhere = server.get("api", "/api/nonsense");
+    assert_eq!((nowhere.status, &nowhere.json()["error"]["code"]), (404, &json!("no_such_path")));
+    assert_eq!(server.post("api", "/api/traces", &[], b"").status, 405);
+}
+
+#[test]
+fn the_document_describes_every_route() {
+    // Guarantees that the OpenAPI document has every path of the API, resolves within itself, and lists each parameter.
+    let server = TestServer::start();
+    let document = server.get("api", "/api/openapi.json").json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let documented = [
+        "/api/attributes/keys",
+        "/api/attributes/values",
+        "/api/operations",
+        "/api/services",
+        "/api/status",
+        "/api/traces",
+        "/api/traces/{trace_id}",
+        "/api/traces/{trace_id}/links",
+    ];
+    assert_eq!(paths, documented);
+    let mut references = Vec::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() > 10);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+    let parameters = document["paths"]["/api/traces"]["get"]["parameters"].as_array().unwrap();
+    let names: Vec<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+    let want =
+        ["q", "service", "name", "kind", "status", "min_duration", "max_duration", "start", "end", "limit", "cursor"];
+    assert_eq!(names, want);
+    for path in
+        documented.iter().filter(|path| !path.contains('{') && !path.contains("operations") && !path.contains("values"))
+    {
+        assert_eq!(server.get("api", path).status, 200, "{path}");
+    }
+}
+
+fn collect_references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned));
+            map.values().for_each(|value| collect_references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn status_counts_what_is_stored() {
+    // Guarantees that the status shows what was received and where the server listens.
+    let server = TestServer::start();
+    server.send_fixture();
+    let status = server.get("api", "/api/status").json();
+    assert_eq!(
+        (&status["spans"], &status["received_spans_total"], &status["ready"]),
+        (&3.into(), &3.into(), &true.into())
+    );
+    assert_eq!(status["listening"]["api"], server.running().listening()["api"].to_string());
+}
