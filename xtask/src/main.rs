@@ -1,9 +1,10 @@
-//! What people run: `cargo xtask setup | test | tidy | deny`.
+//! What people run: `cargo xtask setup | test | bench | tidy | deny`.
 //!
 //! Beside the pipe, not in it: everything that must hold before a change lands is started from here, so that a person and a
 //! build machine run the same commands. It deliberately knows nothing of how Longspan works inside; it runs other programs
 //! and reads source files as text.
 
+mod bench;
 mod deny;
 mod files;
 mod setup;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
 
   test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
   setup [--no-install]            install what the tests need (announced, skipped when present)
+  bench                           the micro benches of all crates, in the release profile
   tidy                            house rules that no other tool checks
   deny  [--no-install]            licences, duplicate and banned crates, sources (needs cargo-deny)
 
@@ -53,6 +55,7 @@ fn run(args: &[String]) -> Result<()> {
     match command.as_str() {
         "test" => suite::run(install, has("--fast")),
         "setup" => setup::run(install),
+        "bench" => bench::run(),
         "tidy" => tidy::run(),
         "deny" => deny::run(install),
         "help" | "--help" | "-h" => {
