@@ -70,7 +70,7 @@ fn readings(app: &App) -> Vec<Reading> {
     ];
     readings.extend(counters.into_iter().map(|(name, help, counter)| reading(name, help, Counter(counter.get()))));
     let (counts, sum_seconds) = counted.syncs.get();
-    let bounds = DURATION_BUCKETS_S.into_iter().chain([f64::MAX]);
+    let bounds = DURATION_BUCKETS_S.into_iter().chain([f64::INFINITY]);
     let buckets = bounds.zip(counts).collect();
     readings.push(reading("wal_sync", "Syncs of the write-ahead log", Seconds { buckets, sum_seconds }));
     readings

@@ -61,3 +61,11 @@ pub(crate) fn traces_of(server: &Server, service: &str) -> Vec<String> {
 pub(crate) fn span_count(server: &Server) -> u64 {
     get(server, "/api/status").1["spans"].as_u64().expect("the status counts spans")
 }
+
+/// A metric without labels.
+pub(crate) fn metric(server: &Server, name: &str) -> f64 {
+    let mut answer = agent().get(server.url("api", "/metrics")).call().unwrap();
+    let exposition = answer.body_mut().read_to_string().unwrap();
+    let value = exposition.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}

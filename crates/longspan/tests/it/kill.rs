@@ -37,6 +37,7 @@ fn an_acknowledged_span_survives_kill_9_exactly_once() {
     let count = verify(&server, &all);
     no_phantoms(&server, &all);
     assert_eq!(api::span_count(&server), count, "the status counts what is there");
+    assert!(api::metric(&server, "longspan_segments") >= 1.0, "nothing was sealed: the kills hit the log only");
 }
 
 /// The search finds exactly the traces that were sent.

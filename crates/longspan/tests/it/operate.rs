@@ -55,6 +55,8 @@ fn metrics_count_what_is_taken_and_what_is_refused() {
     assert_eq!(status, 200);
     assert!(content_type.contains("text"), "{content_type}");
     assert!(exposition.contains("# TYPE longspan_"), "{exposition}");
+    let sum_buckets = exposition.lines().filter(|line| line.contains("le=\"+Inf\"")).count();
+    assert!(sum_buckets >= 1, "a histogram without its +Inf bucket:\n{exposition}");
     let before = counted(&server);
     let batch = Batch { seed: 22, number: 1 };
     send_good(&server, batch);
