@@ -127,7 +127,7 @@ export function ticks(axis: Axis, view: View, width: number, gapPx: number): Tic
   let time = axis.toTime(view.from);
   const end = axis.toTime(view.to);
   for (let guard = 0; guard < 500 && time <= end; guard += 1) {
-    const ns = Math.ceil(time / step - 1e-9) * step;
+    const ns = Math.max(0, Math.ceil(time / step - 1e-9)) * step;
     if (ns > end) break;
     const fold = axis.folds.find((candidate) => ns > candidate.from && ns < candidate.to);
     if (!fold) found.push({ ns, unit: axis.toUnit(ns), step });

@@ -1,6 +1,7 @@
 // What one open trace view has chosen: collapsed nodes, the row under the cursor, the time window, folding, find.
-// Derives rows and axis from it. The model itself never changes; a reload makes a new session.
+// Derives rows and axis from it. The model itself never changes; a newer reading makes a new session that continues the old one.
 import { idleIntervals, makeAxis, WHOLE, worthFolding, type Axis, type Interval, type View } from "./axis";
+import { readView, writeView } from "./viewparam";
 import { findSpans } from "./find";
 import type { Node, TraceModel } from "./model";
 import { buildRows, childrenOf, parentNode, reveal, rowOf, toggled, type Rows } from "./rows";
@@ -85,6 +86,19 @@ export class TraceSession {
       if (wanted.has(node)) return node;
     }
     return null;
+  }
+
+  /** Goes on where `before` was, on a newer reading of the same trace. Nodes are matched by span id, times as times. */
+  continueFrom(before: TraceSession): void {
+    this.folding = before.folding;
+    this.findText = before.findText;
+    this.view = readView(writeView(before.view, before.axis), this.axis);
+    const renumber = new Map(this.model.spans.map((span, index) => [span.span_id, index]));
+    const groups = new Map(this.model.missing.map((group, index) => [group.parentSpanId, ~index]));
+    const now = (node: Node): Node | undefined =>
+      node >= 0 ? renumber.get(before.model.spans[node]?.span_id ?? "") : groups.get(before.model.missing[~node]?.parentSpanId ?? "");
+    this.collapsed = new Set([...before.collapsed].flatMap((node) => now(node) ?? []));
+    this.active = before.active === null ? null : (now(before.active) ?? null);
   }
 
   /** A window around one span with a little room at both sides. */
