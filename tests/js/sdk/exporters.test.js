@@ -123,9 +123,10 @@ function assertOwnSpan(found, sent, answer) {
 function assertOtlpSpan(found, sent) {
   assert.equal(found.kind, sent.kind + 1);
   assert.equal(found.startTimeUnixNano, nano(sent.startTime).toString());
-  const keys = found.attributes.map(({ key }) => key);
+  const attributes = found.attributes ?? [];
+  const keys = attributes.map(({ key }) => key);
   assert.deepEqual(keys.toSorted(), Object.keys(sent.attributes).toSorted());
-  const values = Object.fromEntries(found.attributes.map(({ key, value }) => [key, value]));
+  const values = Object.fromEntries(attributes.map(({ key, value }) => [key, value]));
   if (sent.name !== 'POST /orders') return;
   assert.deepEqual(values.string, { stringValue: 'text' });
   assert.deepEqual(values['int largest safe'], { intValue: String(Number.MAX_SAFE_INTEGER) });
