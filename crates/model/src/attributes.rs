@@ -54,6 +54,7 @@ pub struct Attributes {
 
 impl Attributes {
     /// Adds one pair.
+    #[inline]
     pub fn push(&mut self, key: TextId, value: Value) {
         self.keys.push(key);
         self.values.push(value);

@@ -40,6 +40,7 @@ impl Default for TextTable {
 
 impl TextTable {
     /// The number of `text`, which is added if it is new.
+    #[inline]
     pub fn intern(&mut self, text: &[u8]) -> TextId {
         self.intern_hashed(text, hash_text(text))
     }
@@ -67,6 +68,7 @@ impl TextTable {
     }
 
     /// The bytes of a text.
+    #[inline]
     pub fn bytes(&self, id: TextId) -> &[u8] {
         text_at(&self.bytes, &self.ends, id.0)
     }
@@ -82,6 +84,7 @@ impl TextTable {
     }
 
     /// How many texts there are, the empty one included.
+    #[inline]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -104,6 +107,7 @@ impl TextTable {
     }
 }
 
+#[inline]
 fn text_at<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
     let id = id as usize;
     let start = if id == 0 { 0 } else { ends[id - 1] as usize };
@@ -111,6 +115,7 @@ fn text_at<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
 }
 
 /// The hash of a text everywhere in Longspan, on disk too: xxh3-64 without a seed.
+#[inline]
 pub fn hash_text(text: &[u8]) -> u64 {
     xxh3_64(text)
 }

@@ -32,10 +32,13 @@ pub(crate) fn read_body<S>(format: Format, body: &[u8], report: &mut Report, roo
 where
     S: for<'a> FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'a>>) -> serde_json::Result<()>,
 {
-    let text = String::from_utf8_lossy(body);
-    if let Cow::Owned(_) = text {
-        report.add(Reason::InvalidUtf8);
-    }
+    let text = std::str::from_utf8(body).map_or_else(
+        |_| {
+            report.add(Reason::InvalidUtf8);
+            String::from_utf8_lossy(body)
+        },
+        Cow::Borrowed,
+    );
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     root(&mut deserializer).and_then(|()| deserializer.end()).map_err(|error| refusal(format, &text, &error))
 }

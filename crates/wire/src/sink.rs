@@ -26,8 +26,22 @@ pub(crate) struct Sink<'l> {
     nested_cut: bool,
     /// About how many bytes the span being read has, for formats that do not say.
     span_bytes: usize,
+    /// What came after and with each text that is a key, at the key's number.
+    habits: Vec<Habit>,
+    /// The key read last.
+    last_key: TextId,
     /// Whether the text table holds something that is not UTF-8, so that being in the table proves nothing.
     raw_bytes_in_table: bool,
+}
+
+/// What to expect at a key. Spans of one operation have the same keys in the same order, and many of the same values: comparing
+/// with what came last time is cheaper than hashing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Habit {
+    /// The key that came after it.
+    next_key: TextId,
+    /// The string that came with it.
+    value: TextId,
 }
 
 /// How many attributes one owner has.
@@ -59,6 +73,8 @@ impl<'l> Sink<'l> {
             nested: NestedWriter::default(),
             nested_cut: false,
             span_bytes: 0,
+            habits: vec![Habit::default()],
+            last_key: TextId::EMPTY,
             raw_bytes_in_table: false,
         }
     }
@@ -108,10 +124,37 @@ impl<'l> Sink<'l> {
         (Cow::Owned(text[..border].to_owned()), cut)
     }
 
-    /// A string value.
+    /// A string value of the key read last.
     #[inline]
-    pub(crate) fn string(&mut self, bytes: &[u8]) -> Value {
-        Value::Str(self.text(bytes))
+    pub(crate) fn string(&mut self, bytes: &[u8]) -> TextId {
+        let expected = self.habits[self.last_key.index()].value;
+        if self.batch.text.bytes(expected) == bytes {
+            return expected;
+        }
+        let text = self.text(bytes);
+        self.habits[self.last_key.index()].value = text;
+        text
+    }
+
+    /// The number of a key.
+    #[inline]
+    fn key_text(&mut self, bytes: &[u8]) -> TextId {
+        let expected = self.habits[self.last_key.index()].next_key;
+        if self.batch.text.bytes(expected) == bytes {
+            self.last_key = expected;
+            return expected;
+        }
+        self.new_key_text(bytes)
+    }
+
+    fn new_key_text(&mut self, bytes: &[u8]) -> TextId {
+        let key = self.text(bytes);
+        self.habits[self.last_key.index()].next_key = key;
+        if self.habits.len() <= key.index() {
+            self.habits.resize(key.index() + 1, Habit::default());
+        }
+        self.last_key = key;
+        key
     }
 
     /// A value of bytes, cut to the limit.
@@ -136,7 +179,7 @@ impl<'l> Sink<'l> {
             return None;
         }
         count.kept += 1;
-        Some(self.text(key))
+        Some(self.key_text(key))
     }
 
     #[cold]

@@ -84,7 +84,7 @@ impl Fields for AnyValue<'_, '_> {
         self.value = match name {
             "stringValue" => map.next_value_seed(Text)?.map(|text| {
                 sink.charge(text.len());
-                sink.string(&text)
+                Value::Str(sink.string(&text))
             }),
             "boolValue" => map.next_value_seed(Scalar)?.boolean()?.map(Value::Bool),
             "intValue" => map.next_value_seed(Scalar)?.integer()?.map(Value::Int),

@@ -3,30 +3,34 @@
 //! A oneof keeps what came last, except that an array or map that is given again is continued. So an [`AnyValue`] is first
 //! collected as slices, from all places that say something about it, and only then stored.
 
-use model::Value;
+use model::{Level, TextId, Value};
 
 use crate::protobuf::{Broken, Cursor, Field, Problem};
 use crate::sink::{AttributeCount, NESTING_REFUSED, Sink};
 
-/// A value not yet stored.
+/// A value not yet stored. A struct of plain words rather than an enum: it lives in registers.
 #[derive(Debug, Default)]
 struct AnyValue<'a> {
-    content: Content<'a>,
-    /// Further bytes of the same array or map; hardly ever there.
+    kind: Kind,
+    /// A boolean, an integer, or the bits of a double.
+    scalar: u64,
+    /// A string, bytes, or the message of an array or map.
+    bytes: &'a [u8],
+    /// Further messages of the same array or map; hardly ever there.
     more: Vec<&'a [u8]>,
 }
 
-#[derive(Debug, Default)]
-enum Content<'a> {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     #[default]
     Empty,
-    Str(&'a [u8]),
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Bytes(&'a [u8]),
-    Array(&'a [u8]),
-    Map(&'a [u8]),
+    Str,
+    Bool,
+    Int,
+    Double,
+    Bytes,
+    Array,
+    Map,
 }
 
 impl<'a> AnyValue<'a> {
@@ -34,82 +38,127 @@ impl<'a> AnyValue<'a> {
     fn merge(&mut self, message: &'a [u8]) -> Result<(), Broken> {
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.field()? {
-            let content = match field {
-                (1, Field::Bytes(text)) => Content::Str(text),
-                (2, Field::Varint(value)) => Content::Bool(value != 0),
-                (3, Field::Varint(value)) => Content::Int(value as i64),
-                (4, Field::Fixed64(bits)) => Content::Double(f64::from_bits(bits)),
-                (7, Field::Bytes(bytes)) => Content::Bytes(bytes),
-                (number @ (5 | 6), Field::Bytes(message)) => {
-                    self.merge_nested(number, message);
-                    continue;
-                }
+            match field {
+                (1, Field::Bytes(text)) => self.set(Kind::Str, 0, text),
+                (2, Field::Varint(value)) => self.set(Kind::Bool, value, &[]),
+                (3, Field::Varint(value)) => self.set(Kind::Int, value, &[]),
+                (4, Field::Fixed64(bits)) => self.set(Kind::Double, bits, &[]),
+                (7, Field::Bytes(bytes)) => self.set(Kind::Bytes, 0, bytes),
+                (5, Field::Bytes(message)) => self.merge_nested(Kind::Array, message),
+                (6, Field::Bytes(message)) => self.merge_nested(Kind::Map, message),
                 // An index into a string table that only profiles have.
-                (8, Field::Varint(_)) => Content::Empty,
-                _ => continue,
-            };
-            self.content = content;
+                (8, Field::Varint(_)) => self.set(Kind::Empty, 0, &[]),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn set(&mut self, kind: Kind, scalar: u64, bytes: &'a [u8]) {
+        self.kind = kind;
+        self.scalar = scalar;
+        self.bytes = bytes;
+    }
+
+    #[cold]
+    fn merge_nested(&mut self, kind: Kind, message: &'a [u8]) {
+        if self.kind == kind {
+            self.more.push(message);
+        } else {
+            self.more.clear();
+            self.set(kind, 0, message);
+        }
+    }
+
+    /// Adds the value under a key. Each kind pushes for itself, so that no value is put together only to be copied.
+    #[inline]
+    fn push(self, sink: &mut Sink<'_>, level: Level, key: TextId) -> Result<(), Broken> {
+        match self.kind {
+            Kind::Str => {
+                let text = sink.string(self.bytes);
+                sink.push(level, key, Value::Str(text));
+            }
+            Kind::Int => sink.push(level, key, Value::Int(self.scalar as i64)),
+            Kind::Bool => sink.push(level, key, Value::Bool(self.scalar != 0)),
+            Kind::Double => sink.push(level, key, Value::Double(f64::from_bits(self.scalar))),
+            Kind::Empty | Kind::Bytes | Kind::Array | Kind::Map => {
+                let value = self.store_unusual(sink)?;
+                sink.push(level, key, value);
+            }
         }
         Ok(())
     }
 
     #[cold]
-    fn merge_nested(&mut self, number: u32, message: &'a [u8]) {
-        match (number, &self.content) {
-            (5, Content::Array(_)) | (6, Content::Map(_)) => self.more.push(message),
-            (number, _) => {
-                self.more.clear();
-                self.content = if number == 5 { Content::Array(message) } else { Content::Map(message) };
-            }
-        }
-    }
-
-    #[inline]
-    fn store(self, sink: &mut Sink<'_>) -> Result<Value, Broken> {
-        Ok(match self.content {
-            Content::Str(text) => sink.string(text),
-            Content::Int(value) => Value::Int(value),
-            Content::Bool(value) => Value::Bool(value),
-            Content::Double(value) => Value::Double(value),
-            Content::Empty => Value::Empty,
-            Content::Bytes(bytes) => sink.bytes(bytes),
-            Content::Array(_) | Content::Map(_) => {
+    fn store_unusual(self, sink: &mut Sink<'_>) -> Result<Value, Broken> {
+        match self.kind {
+            Kind::Bytes => Ok(sink.bytes(self.bytes)),
+            Kind::Array | Kind::Map => {
                 sink.begin_nested();
                 self.write(sink, 1)?;
-                sink.end_nested()
+                Ok(sink.end_nested())
             }
-        })
+            _ => Ok(Value::Empty),
+        }
     }
 
     /// Writes the value into the nested value being read; an array or map is at `depth`.
     fn write(self, sink: &mut Sink<'_>, depth: usize) -> Result<(), Broken> {
-        match self.content {
-            Content::Empty => sink.nested.empty(),
-            Content::Str(text) => sink.nested_string(text),
-            Content::Bool(value) => sink.nested.bool(value),
-            Content::Int(value) => sink.nested.int(value),
-            Content::Double(value) => sink.nested.double(value),
-            Content::Bytes(bytes) => sink.nested_bytes(bytes),
-            Content::Array(first) if sink.nested_may_open(depth) => {
+        match self.kind {
+            Kind::Empty => sink.nested.empty(),
+            Kind::Str => sink.nested_string(self.bytes),
+            Kind::Bool => sink.nested.bool(self.scalar != 0),
+            Kind::Int => sink.nested.int(self.scalar as i64),
+            Kind::Double => sink.nested.double(f64::from_bits(self.scalar)),
+            Kind::Bytes => sink.nested_bytes(self.bytes),
+            Kind::Array | Kind::Map if !sink.nested_may_open(depth) => self.check_depth(depth)?,
+            Kind::Array => {
                 sink.nested.begin_array();
-                write_array(sink, &parts(first, self.more), depth)?;
+                write_array(sink, &self.parts(), depth)?;
                 sink.nested.end_array();
             }
-            Content::Map(first) if sink.nested_may_open(depth) => {
+            Kind::Map => {
                 sink.nested.begin_map();
-                write_map(sink, &parts(first, self.more), depth)?;
+                write_map(sink, &self.parts(), depth)?;
                 sink.nested.end_map();
             }
-            Content::Array(first) => check_depth(&parts(first, self.more), depth, false)?,
-            Content::Map(first) => check_depth(&parts(first, self.more), depth, true)?,
         }
         Ok(())
     }
-}
 
-fn parts<'a>(first: &'a [u8], mut more: Vec<&'a [u8]>) -> Vec<&'a [u8]> {
-    more.insert(0, first);
-    more
+    /// All messages of an array or map.
+    fn parts(self) -> Vec<&'a [u8]> {
+        let mut parts = self.more;
+        parts.insert(0, self.bytes);
+        parts
+    }
+
+    /// Walks an array or map that is not kept, to refuse what nobody can have meant.
+    fn check_depth(self, depth: usize) -> Result<(), Broken> {
+        let is_map = match self.kind {
+            Kind::Array => false,
+            Kind::Map => true,
+            _ => return Ok(()),
+        };
+        if depth > NESTING_REFUSED {
+            return Err(Broken::at(self.bytes, Problem::TooDeep));
+        }
+        for part in self.parts() {
+            let mut cursor = Cursor::new(part);
+            while let Some(field) = cursor.field()? {
+                let (1, Field::Bytes(message)) = field else { continue };
+                let mut inner = KeyValue::default();
+                if is_map {
+                    inner.merge(message)?;
+                } else {
+                    inner.value.merge(message)?;
+                }
+                inner.value.check_depth(depth + 1)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn write_array(sink: &mut Sink<'_>, parts: &[&[u8]], depth: usize) -> Result<(), Broken> {
@@ -136,62 +185,44 @@ fn write_map(sink: &mut Sink<'_>, parts: &[&[u8]], depth: usize) -> Result<(), B
             if !sink.nested_has_room() {
                 return Ok(());
             }
-            let (key, value) = key_value(message)?;
-            sink.nested_key(key);
-            value.write(sink, depth + 1)?;
+            let mut pair = KeyValue::default();
+            pair.merge(message)?;
+            sink.nested_key(pair.key);
+            pair.value.write(sink, depth + 1)?;
         }
     }
     Ok(())
 }
 
-/// Walks an array or map that is not kept, to refuse what nobody can have meant.
-fn check_depth(parts: &[&[u8]], depth: usize, is_map: bool) -> Result<(), Broken> {
-    for part in parts {
-        if depth > NESTING_REFUSED {
-            return Err(Broken::at(part, Problem::TooDeep));
-        }
-        let mut cursor = Cursor::new(part);
+/// A pair not yet stored.
+#[derive(Debug, Default)]
+struct KeyValue<'a> {
+    key: &'a [u8],
+    value: AnyValue<'a>,
+}
+
+impl<'a> KeyValue<'a> {
+    #[inline]
+    fn merge(&mut self, message: &'a [u8]) -> Result<(), Broken> {
+        let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.field()? {
-            let (1, Field::Bytes(message)) = field else { continue };
-            let value = if is_map {
-                key_value(message)?.1
-            } else {
-                let mut value = AnyValue::default();
-                value.merge(message)?;
-                value
-            };
-            match value.content {
-                Content::Array(first) => check_depth(&self::parts(first, value.more), depth + 1, false)?,
-                Content::Map(first) => check_depth(&self::parts(first, value.more), depth + 1, true)?,
+            match field {
+                (1, Field::Bytes(bytes)) => self.key = bytes,
+                (2, Field::Bytes(message)) => self.value.merge(message)?,
                 _ => {}
             }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-#[inline]
-fn key_value(message: &[u8]) -> Result<(&[u8], AnyValue<'_>), Broken> {
-    let mut key: &[u8] = &[];
-    let mut value = AnyValue::default();
-    let mut cursor = Cursor::new(message);
-    while let Some(field) = cursor.field()? {
-        match field {
-            (1, Field::Bytes(bytes)) => key = bytes,
-            (2, Field::Bytes(message)) => value.merge(message)?,
-            _ => {}
-        }
-    }
-    Ok((key, value))
 }
 
 /// Reads a `KeyValue` into the owner's attributes.
 #[inline]
 pub(crate) fn attribute(sink: &mut Sink<'_>, count: &mut AttributeCount, message: &[u8]) -> Result<(), Broken> {
-    let (key, value) = key_value(message)?;
-    if let Some(key) = sink.key(count, key) {
-        let value = value.store(sink)?;
-        sink.push(count.level, key, value);
+    let mut pair = KeyValue::default();
+    pair.merge(message)?;
+    if let Some(key) = sink.key(count, pair.key) {
+        pair.value.push(sink, count.level, key)?;
     }
     Ok(())
 }

@@ -98,13 +98,13 @@ fn attributes(sink: &mut Sink<'_>, record: &Record, known: &KnownTags<'_>) -> u3
     let mut count = AttributeCount::new(Level::Span);
     for (key, value) in &record.tags {
         if !known.is_consumed(key) && parse_link(key, value).is_none() {
-            attribute(sink, &mut count, key, |sink| sink.string(value));
+            attribute(sink, &mut count, key, |sink| Value::Str(sink.string(value)));
         }
     }
     let taken = |key: &str| record.tags.iter().any(|(tag, _)| tag == key.as_bytes());
     endpoint(sink, &mut count, &record.remote, &names::REMOTE, taken);
     if !record.unknown_kind.is_empty() {
-        attribute(sink, &mut count, names::KIND.as_bytes(), |sink| sink.string(&record.unknown_kind));
+        attribute(sink, &mut count, names::KIND.as_bytes(), |sink| Value::Str(sink.string(&record.unknown_kind)));
     }
     for (key, set) in [(names::SHARED, record.shared), (names::DEBUG, record.debug)] {
         if set {
@@ -139,7 +139,7 @@ fn endpoint(
     ];
     for (key, text) in texts {
         if !text.is_empty() {
-            attribute(sink, count, key.as_bytes(), |sink| sink.string(text));
+            attribute(sink, count, key.as_bytes(), |sink| Value::Str(sink.string(text)));
         }
     }
     if endpoint.port != 0 {
@@ -200,7 +200,7 @@ fn nested_attributes(sink: &mut Sink<'_>, level: Level, attributes: &[(String, N
             Nested::Bool(value) => Value::Bool(*value),
             Nested::Int(value) => Value::Int(*value),
             Nested::Double(value) => Value::Double(*value),
-            Nested::Str(text) => sink.string(text.as_bytes()),
+            Nested::Str(text) => Value::Str(sink.string(text.as_bytes())),
             Nested::Bytes(bytes) => sink.bytes(bytes),
             Nested::Array(_) | Nested::Map(_) => {
                 sink.begin_nested();
