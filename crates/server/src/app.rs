@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::config::ServerOptions;
-use crate::intake::Intake;
+use crate::intake::{ADMISSION_WAIT, Intake};
 use crate::memory::MemorySplit;
 use crate::metrics::Metrics;
 use crate::phase::Stage;
@@ -48,6 +48,7 @@ impl App {
             limits: Limits::DEFAULT,
             max_body_bytes: options.max_body_bytes as usize,
             budget: Budget::new(memory.intake_bytes),
+            admission_wait: ADMISSION_WAIT,
             stage: stage.clone(),
             metrics: metrics.clone(),
         };

@@ -22,8 +22,9 @@ use crate::inflate::{Encoding, InflateError, inflate};
 use crate::metrics::{Metrics, Protocol};
 use crate::phase::Stage;
 
-/// How long a request waits for memory, or for a store that is still replaying, before it is refused as retryable.
-const ADMISSION_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for memory, or for a store that is still replaying, before it is refused as retryable: less than
+/// the ten seconds after which several senders give up.
+pub const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 /// How long a sender may be silent in the middle of a body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Charged for a body of unknown length before its first byte.
@@ -128,6 +129,8 @@ pub struct Intake {
     pub max_body_bytes: usize,
     /// Limit of all bodies at once.
     pub budget: Budget,
+    /// How long to wait for memory or the store, usually [`ADMISSION_WAIT`].
+    pub admission_wait: Duration,
     /// Where the store appears.
     pub stage: Stage,
     /// What was received and refused.
@@ -170,13 +173,21 @@ impl Intake {
         B: Body<Data = Bytes>,
         B::Error: std::fmt::Display,
     {
-        let limit_bytes = self.max_body_bytes;
+        self.read_up_to(self.max_body_bytes, body, encoding).await
+    }
+
+    /// As [`Intake::read`], for a body that holds more than the message whose size is limited.
+    pub async fn read_up_to<B>(&self, limit_bytes: usize, body: B, encoding: Encoding) -> Result<Received, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: std::fmt::Display,
+    {
         let declared = body.size_hint().exact();
         if declared.is_some_and(|declared| declared > limit_bytes as u64) {
             return Err(Refusal::TooLarge { limit_bytes });
         }
         let room = self.budget.open_with(declared.unwrap_or(UNKNOWN_BODY_BYTES));
-        let mut charge = timeout(ADMISSION_WAIT, room).await.map_err(|_| Overloaded)?;
+        let mut charge = timeout(self.admission_wait, room).await.map_err(|_| Overloaded)?;
         let mut body = std::pin::pin!(body);
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
@@ -201,7 +212,7 @@ impl Intake {
     }
 
     async fn append(&self, request: Request, charge: Charge) -> Result<(), Refusal> {
-        let opened = timeout(ADMISSION_WAIT, self.stage.opened()).await;
+        let opened = timeout(self.admission_wait, self.stage.opened()).await;
         let opened = opened.map_err(|_| Refusal::NotReady("the server is still reading its log"))?;
         let opened = opened.ok_or(Refusal::NotReady("the server is stopping"))?;
         let (tell, told) = oneshot::channel();

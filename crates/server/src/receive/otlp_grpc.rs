@@ -71,7 +71,7 @@ async fn take(intake: &Intake, request: Request) -> Result<Report, Refusal> {
         return Err(Refusal::UnsupportedType("this path takes gRPC; over HTTP, POST to /v1/traces".to_owned()));
     }
     let encoding = message_encoding(request.headers())?;
-    let framed = intake.read(request.into_body(), encoding).await?;
+    let framed = intake.read_up_to(intake.max_body_bytes + PREFIX_BYTES, request.into_body(), encoding).await?;
     let message = unframe(framed, intake.max_body_bytes)?;
     intake.accept(Protocol::OtlpGrpc, Format::OtlpProtobuf, message).await
 }
