@@ -46,7 +46,8 @@ fn rust(steps: &mut Steps) -> Result<()> {
     steps.step("clippy", || cargo(&clippy, BUILD_LIMIT))?;
     steps.step("rustdoc", || {
         let mut doc = steps::cargo();
-        doc.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings");
         steps::run(&mut doc, BUILD_LIMIT)
     })?;
     // Building and running are two steps, so that the summary tells a slow compiler from a slow test.

@@ -1,7 +1,7 @@
 //! What is accepted of a request: limits, and a look at its clock.
 //!
 //! One pure function for a request that has just arrived and for the same request replayed from the WAL, so that both give
-//! the same spans. What is refused is counted in the [`Report`], which goes to the sender and into the metrics.
+//! the same spans. What is refused is counted in the [`wire::Report`], which goes to the sender and into the metrics.
 
 use model::{Limits, NOTE_TIME_OUT_OF_RANGE, SpanBatch};
 use wire::{DecodeError, Decoded, Format};
