@@ -3,57 +3,11 @@
 use model::{Limits, SpanBatch};
 use wire::{Format, decode};
 
+use crate::mutate::{Random, mutate};
 use crate::normal::of_batch;
 use crate::seeds;
-use crate::shuffle::Random;
 
 const CASES_PER_FORMAT: u64 = 20_000;
-
-/// Pieces that have broken parsers before.
-const PIECES: [&[u8]; 12] = [
-    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-    b"\xff\xff\xff\xff\x0f",
-    b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02",
-    b"\x0a\x00",
-    b"\x0b",
-    b"\x0c",
-    b"null",
-    b"1e999",
-    b"-9223372036854775809",
-    b"\"\\ud800\"",
-    b"[[[[[[[[",
-    b"{\"\":",
-];
-
-fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = seed.to_vec();
-    for _ in 0..=random.below(4) {
-        let (from, to) = (random.below(bytes.len() + 1), random.below(bytes.len() + 1));
-        let (start, end) = (from.min(to), from.max(to));
-        match random.below(7) {
-            0 if !bytes.is_empty() => {
-                let place = random.below(bytes.len());
-                bytes[place] ^= 1 << random.below(8);
-            }
-            1 if !bytes.is_empty() => {
-                let place = random.below(bytes.len());
-                bytes[place] = random.next() as u8;
-            }
-            2 => bytes.truncate(end),
-            3 => drop(bytes.splice(start..start, PIECES[random.below(PIECES.len())].iter().copied())),
-            4 => drop(bytes.drain(start..end.min(start + 8))),
-            5 => {
-                let copied = bytes[start..end.min(start + 64)].to_vec();
-                bytes.splice(end..end, copied);
-            }
-            _ => {
-                let place = random.below(other.len() + 1);
-                bytes.extend_from_slice(&other[place..]);
-            }
-        }
-    }
-    bytes
-}
 
 /// What must hold of every batch that came out of any bytes.
 fn check(batch: &SpanBatch, body: &[u8]) {

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use wire::{DecodeError, Format, decode};
 
 use crate::messages::traces_data;
+use crate::mutate::Random;
 use crate::normal::{hex_text, of_batch};
-use crate::shuffle::Random;
 
 /// Writes messages as JSON, in the ways different senders do.
 struct Sender(Random);

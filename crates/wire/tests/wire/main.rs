@@ -7,6 +7,7 @@ mod hostile;
 mod json;
 mod limits;
 mod messages;
+mod mutate;
 mod normal;
 mod oracle;
 mod seeds;

@@ -7,8 +7,9 @@ use prost::Message;
 use wire::{Format, decode};
 
 use crate::messages::traces_data;
+use crate::mutate::Random;
 use crate::normal::{of_batch, of_prost};
-use crate::shuffle::{Kind, Random, shuffle};
+use crate::shuffle::{Kind, shuffle};
 
 /// If prost accepts the bytes, the cursor does and finds the same.
 fn agree(bytes: &[u8]) -> Result<(), TestCaseError> {
