@@ -19,7 +19,7 @@ use crate::phase::Stage;
 pub type Listening = BTreeMap<&'static str, SocketAddr>;
 
 /// Each question may hold a page of traces in memory.
-const QUESTIONS_AT_ONCE: usize = 8;
+const QUESTIONS_AT_ONCE: usize = 4;
 
 /// What every listener shares.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use server::config::Listen;
 use server::run::{Running, start};
 use tokio::time::sleep;
 
-use super::serve::{block_on, stop_signal};
+use super::serve::{block_on, exit_when_told_again, stop_signal};
 use crate::demo::{DemoOptions, DemoReport, Notable, Shop};
 use crate::logging;
 use crate::options::Options;
@@ -74,6 +74,7 @@ pub(crate) fn run(options: &Options, arguments: DemoArguments) -> Result<()> {
         let mut running = start(server).await?;
         running.ready().await?;
         let sold = sell(&running, arguments).await;
+        exit_when_told_again();
         running.stop().await;
         sold
     })
@@ -112,6 +113,9 @@ async fn sell(running: &Running, arguments: DemoArguments) -> Result<()> {
     }
     let report = shop.stop().await?;
     say(&format!("\n  {}\n", summary(&report)))?;
+    if arguments.exit && report.spans_failed > 0 {
+        bail!("{} spans were not accepted", report.spans_failed);
+    }
     if !stopped && !arguments.exit {
         say("  Ctrl-C ends the demo.\n")?;
         stop.await;

@@ -14,6 +14,9 @@ use crate::settings::Settings;
 /// How long threads that are still busy may take at the very end, for example with a log that was being replayed.
 const LAST_WORK_MAX: Duration = Duration::from_secs(1);
 
+/// What shells expect of a program that was interrupted.
+const EXIT_INTERRUPTED: i32 = 130;
+
 /// Serves until the program is told to stop.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let settings = Settings::read(options)?;
@@ -28,7 +31,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         announce(&running);
         stop.await;
-        tracing::info!("stopping: finishing what is under way");
+        tracing::info!("stopping: finishing what is under way; once more to stop at once");
+        exit_when_told_again();
         running.stop().await;
         Ok(())
     })
@@ -52,6 +56,16 @@ pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Whoever asks twice does not want to wait. What was acknowledged is on disk at any time.
+pub(crate) fn exit_when_told_again() {
+    tokio::spawn(async {
+        if let Ok(again) = stop_signal() {
+            again.await;
+            std::process::exit(EXIT_INTERRUPTED);
+        }
+    });
 }
 
 fn announce(running: &Running) {

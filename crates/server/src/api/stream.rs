@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -10,21 +11,31 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
 
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for the socket before the writing thread waits too.
 const PIECES_AHEAD: usize = 4;
+/// Threads that write answers at once: slow readers must not take the threads that decode spans.
+const WRITERS_MAX: usize = 64;
+/// How long a reader may take for a piece before its answer is broken off.
+const READER_IDLE: Duration = Duration::from_secs(30);
+
+static WRITERS: Semaphore = Semaphore::const_new(WRITERS_MAX);
 
 /// An answer of `value`, serialised while it is sent.
-pub fn json<T: Serialize + Send + 'static>(value: T) -> Response {
+pub async fn json<T: Serialize + Send + 'static>(value: T) -> Response {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    let turn = WRITERS.acquire().await.expect("nobody closes the writers");
+    let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let mut writer = Pieces { piece: Vec::with_capacity(PIECE_BYTES), sender };
+        let _turn = turn;
+        let mut writer = Pieces { piece: Vec::with_capacity(PIECE_BYTES), sender, runtime };
         let written = serde_json::to_writer(&mut writer, &value).map_err(io::Error::from);
         if let Err(error) = written.and_then(|()| writer.flush()) {
             tracing::debug!(%error, "the reader of an answer went away");
-            drop(writer.sender.blocking_send(Err(error)));
+            drop(writer.sender.try_send(Err(error)));
         }
     });
     let mut response = Response::new(Body::new(PiecesBody { receiver }));
@@ -35,6 +46,7 @@ pub fn json<T: Serialize + Send + 'static>(value: T) -> Response {
 struct Pieces {
     piece: Vec<u8>,
     sender: mpsc::Sender<io::Result<Bytes>>,
+    runtime: Handle,
 }
 
 impl Write for Pieces {
@@ -51,7 +63,8 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = self.runtime.block_on(self.sender.send_timeout(Ok(piece.into()), READER_IDLE));
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -79,7 +92,7 @@ mod tests {
         // Guarantees that an answer of many pieces is the same JSON as one written at once.
         let value: Vec<String> = (0..100_000).map(|number| format!("span {number}")).collect();
         let want = serde_json::to_vec(&value).unwrap();
-        let got = json(value).into_body().collect().await.unwrap().to_bytes();
+        let got = json(value).await.into_body().collect().await.unwrap().to_bytes();
         assert!(got == want);
     }
 }

@@ -221,7 +221,7 @@ pub async fn trace(
     let trace_id = trace_id(&id)?;
     let trace = app.ask("trace", move |store| store.trace(trace_id)).await?;
     let trace = trace.ok_or_else(|| ApiError::not_found(format!("no span of trace {trace_id} is stored")))?;
-    Ok(stream::json(TraceAnswer { trace_id, spans: trace.spans }))
+    Ok(stream::json(TraceAnswer { trace_id, spans: trace.spans }).await)
 }
 
 /// Which links to show.

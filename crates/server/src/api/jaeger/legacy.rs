@@ -115,7 +115,7 @@ pub async fn search(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Respons
     let search = read::legacy(&pairs)?;
     let page = app.ask("jaeger_search", move |store| store.search(&search)).await?;
     let traces = page.hits.into_iter().map(|hit| TraceAnswer(hit.trace)).collect();
-    Ok(stream::json(Envelope::of(traces)))
+    Ok(stream::json(Envelope::of(traces)).await)
 }
 
 async fn by_ids(app: &Arc<App>, ids: &[&str]) -> Result<Response, Refused> {
@@ -135,7 +135,7 @@ async fn by_ids(app: &Arc<App>, ids: &[&str]) -> Result<Response, Refused> {
         .collect();
     let mut envelope = Envelope::of(found.into_iter().flatten().map(TraceAnswer).collect());
     envelope.errors = (!errors.is_empty()).then_some(errors);
-    Ok(stream::json(envelope))
+    Ok(stream::json(envelope).await)
 }
 
 fn trace_id(text: &str) -> Result<TraceId, ApiError> {
@@ -147,7 +147,7 @@ pub async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resul
     let id = trace_id(&id)?;
     let trace = app.ask("jaeger_trace", move |store| store.trace(id)).await?;
     let trace = trace.ok_or_else(|| ApiError::not_found("trace not found"))?;
-    Ok(stream::json(Envelope::of(vec![TraceAnswer(trace)])))
+    Ok(stream::json(Envelope::of(vec![TraceAnswer(trace)])).await)
 }
 
 #[derive(Debug, Serialize)]
