@@ -14,6 +14,7 @@ use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{FORMAT_VERSION, StoreOptions};
 use crate::segment::Segment;
+use crate::segment::cache::PageCache;
 use crate::wal::{WalFiles, WalWriter, list_wal, read_wal};
 
 /// Decodes WAL records the way the same bytes were decoded when they arrived.
@@ -35,7 +36,12 @@ pub(crate) struct Opened {
     pub(crate) wal_bytes: u64,
 }
 
-pub(crate) fn open(options: &StoreOptions, replay: &dyn Replay, metrics: &Metrics) -> Result<Opened, StoreError> {
+pub(crate) fn open(
+    options: &StoreOptions,
+    replay: &dyn Replay,
+    metrics: &Metrics,
+    cache: &Arc<PageCache>,
+) -> Result<Opened, StoreError> {
     let (disk, data) = (&*options.disk, options.directory.as_path());
     let unwritable = |source| StoreError::Unwritable { path: data.to_owned(), source };
     disk.create_directories(data).map_err(unwritable)?;
@@ -45,7 +51,7 @@ pub(crate) fn open(options: &StoreOptions, replay: &dyn Replay, metrics: &Metric
     for directory in [filenames::wal_directory(data), filenames::days_directory(data)] {
         disk.create_directories(&directory).map_err(unwritable)?;
     }
-    let (manifest, segments) = open_segments(disk, data, metrics)?;
+    let (manifest, segments) = open_segments(disk, data, metrics, cache)?;
     let replayed = replay_wal(options, replay, metrics, manifest.wal_sealed_through)?;
     Ok(Opened { lock, manifest, segments, ..replayed.into_opened(disk, data)? })
 }
@@ -74,7 +80,12 @@ fn check_format(disk: &dyn Disk, data: &Path) -> Result<(), StoreError> {
 }
 
 /// Opens the live segments; moves unreadable ones to quarantine and removes what an interrupted seal left.
-fn open_segments(disk: &dyn Disk, data: &Path, metrics: &Metrics) -> Result<(Manifest, Vec<Arc<Segment>>), StoreError> {
+fn open_segments(
+    disk: &dyn Disk,
+    data: &Path,
+    metrics: &Metrics,
+    cache: &Arc<PageCache>,
+) -> Result<(Manifest, Vec<Arc<Segment>>), StoreError> {
     let found = find_segments(disk, data)?;
     let manifest = Manifest::load(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     let mut manifest = manifest.unwrap_or_else(|| Manifest {
@@ -90,7 +101,7 @@ fn open_segments(disk: &dyn Disk, data: &Path, metrics: &Metrics) -> Result<(Man
     let mut lost = Vec::new();
     for entry in &manifest.segments {
         let directory = filenames::segment_directory(data, &entry.day, entry.id);
-        match Segment::open(disk, &directory) {
+        match Segment::open(disk, &directory, cache) {
             Ok(segment) => segments.push(Arc::new(segment)),
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, segment = entry.id, day = entry.day, "a segment cannot be read; it is put into quarantine");

@@ -50,6 +50,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// A memtable is sealed when it holds so many bytes. Up to [`FROZEN_MEMTABLES_MAX`] more wait to be sealed.
     pub memtable_bytes_max: usize,
+    /// Unpacked pages of segments that are kept in memory, in bytes.
+    pub page_cache_bytes: u64,
     /// Appends are refused as retryable when the WAL is larger than this.
     pub wal_bytes_max: u64,
     /// Days that ended longer ago are dropped.
@@ -69,6 +71,7 @@ impl StoreOptions {
             directory: directory.into(),
             durability: Durability::Fsync,
             memtable_bytes_max: 64 << 20,
+            page_cache_bytes: 48 << 20,
             wal_bytes_max: 4 << 30,
             retention_age_ns: None,
             retention_bytes: None,

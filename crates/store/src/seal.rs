@@ -16,6 +16,7 @@ use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{SEAL_AGE_MAX_NS, SEAL_IDLE_BYTES_MIN, SEAL_IDLE_NS, StoreOptions};
 use crate::segment::Segment;
+use crate::segment::cache::PageCache;
 use crate::segment::source::{SealSource, ordered_rows, rows_by_day};
 use crate::segment::write::{SegmentSpec, write_segment};
 use crate::tables::Tables;
@@ -32,6 +33,7 @@ pub(crate) struct Sealer {
     pub(crate) tables: Arc<Tables>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) manifest: Manifest,
+    pub(crate) cache: Arc<PageCache>,
 }
 
 impl Sealer {
@@ -74,7 +76,7 @@ impl Sealer {
             let spec = SegmentSpec { id, day, wal_first, wal_last, created_unix_nano };
             let disk = &*self.options.disk;
             let directory = write_segment(disk, &self.options.directory, &spec, &source, &rows)?;
-            let segment = Segment::open(disk, &directory).map_err(|error| StoreError::Corrupt {
+            let segment = Segment::open(disk, &directory, &self.cache).map_err(|error| StoreError::Corrupt {
                 path: directory,
                 reason: format!("it was just written and cannot be read: {error}"),
             })?;

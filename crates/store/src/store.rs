@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::open::{Opened, Replay, open};
 use crate::options::{FROZEN_MEMTABLES_MAX, StoreOptions};
 use crate::seal::Sealer;
+use crate::segment::cache::PageCache;
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 
@@ -55,7 +56,9 @@ impl Store {
     /// Opens a data directory, or makes a new one. Replays the WAL, which can take a while: `replay` decodes it.
     pub fn open(options: StoreOptions, replay: &dyn Replay) -> Result<Store, StoreError> {
         let metrics = Arc::new(Metrics::default());
-        let Opened { lock, manifest, segments, frozen, active, wal, wal_bytes } = open(&options, replay, &metrics)?;
+        let cache = Arc::new(PageCache::new(options.page_cache_bytes));
+        let Opened { lock, manifest, segments, frozen, active, wal, wal_bytes } =
+            open(&options, replay, &metrics, &cache)?;
         let tables = Arc::new(Tables::new(active, frozen, segments, wal_bytes));
         let queue = Arc::new(CommitQueue::default());
         let committer =
@@ -66,6 +69,7 @@ impl Store {
             tables: Arc::clone(&tables),
             metrics: Arc::clone(&metrics),
             manifest,
+            cache,
         };
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);

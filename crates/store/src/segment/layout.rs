@@ -192,5 +192,5 @@ pub(crate) fn spans_properties() -> WriterProperties {
 
 /// How the small files are encoded.
 pub(crate) fn small_properties() -> WriterProperties {
-    common_properties().set_offset_index_disabled(false).set_data_page_row_count_limit(PAGE_ROWS_MAX).build()
+    common_properties().set_data_page_row_count_limit(PAGE_ROWS_MAX).build()
 }

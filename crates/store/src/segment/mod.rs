@@ -9,38 +9,49 @@
 //! | [`mod@write`] | the files, aside, synced, renamed |
 //! | [`index`], [`filter`] | `index.bin` |
 //! | [`meta`] | `segment.json` |
-//! | [`parquet_file`], [`read`] | reading back |
+//! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
+//! | [`cache`], [`leaf`], [`parquet_file`] | pages lately used; values of a column for some rows |
+//! | [`read`] | columns back to spans |
 //!
 //! Deliberately absent: which segments are live (that is [`crate::manifest`]) and when to write one ([`crate::seal`]).
 
 pub(crate) mod arrays;
+pub(crate) mod cache;
 pub(crate) mod columns;
 pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod layout;
+pub(crate) mod leaf;
+pub(crate) mod levels;
 pub(crate) mod meta;
+pub(crate) mod page;
 pub(crate) mod parquet_file;
 pub(crate) mod read;
 pub(crate) mod source;
+pub(crate) mod thrift;
+pub(crate) mod varint;
 pub(crate) mod write;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use model::text::hash_text;
-use model::{SpanBatch, SpanId, TraceId};
+use model::{SpanBatch, TraceId};
 
 use crate::disk::{Disk, Located, read_file};
 use crate::error::ReadError;
 use crate::filenames;
 use crate::options::{BLOCK_ROWS, FORMAT_VERSION};
+use crate::segment::cache::PageCache;
 use crate::segment::index::Index;
 use crate::segment::meta::SegmentMeta;
 use crate::segment::parquet_file::ParquetFile;
-use crate::segment::read::{RowReader, is_projected, read_scopes};
+use crate::segment::read::{RowReader, read_links, read_scopes};
 use crate::snapshot::{IncomingLink, Projection};
 
+/// How many Parquet files a segment has, to number their pages in the cache.
+const PARQUET_FILES: u64 = 4;
 /// A `segment.json` is never larger than this.
 const META_BYTES_MAX: u64 = 16 << 20;
 
@@ -54,12 +65,11 @@ pub(crate) struct Segment {
     context: SpanBatch,
     spans: ParquetFile,
     links: ParquetFile,
-    spans_path: PathBuf,
 }
 
 impl Segment {
     /// Opens a segment; checks that the files it names are there in their right size.
-    pub(crate) fn open(disk: &dyn Disk, directory: &Path) -> Result<Segment, ReadError> {
+    pub(crate) fn open(disk: &dyn Disk, directory: &Path, cache: &Arc<PageCache>) -> Result<Segment, ReadError> {
         let path = |name: &str| directory.join(name);
         let open = |name: &str| Located::open(disk, path(name)).map_err(ReadError::io(path(name)));
         let meta_path = path(filenames::SEGMENT);
@@ -76,15 +86,15 @@ impl Segment {
                 return Err(ReadError::corrupt(path(&file.name), reason));
             }
         }
-        let scopes = ParquetFile::open(open(filenames::SCOPES)?)?;
-        let scopes = scopes.read_all()?;
+        let parquet = |name: &str, number: u64| {
+            ParquetFile::open(open(name)?, meta.id * PARQUET_FILES + number, Arc::clone(cache))
+        };
         let segment = Segment {
             directory: directory.to_owned(),
             index: Index::open(open(filenames::INDEX)?)?,
-            context: read_scopes(&path(filenames::SCOPES), &scopes)?,
-            spans: ParquetFile::open(open(filenames::SPANS)?)?,
-            links: ParquetFile::open(open(filenames::LINKS)?)?,
-            spans_path: path(filenames::SPANS),
+            context: read_scopes(&parquet(filenames::SCOPES, 0)?)?,
+            spans: parquet(filenames::SPANS, 1)?,
+            links: parquet(filenames::LINKS, 2)?,
             meta,
         };
         let rows: u64 = segment.index.blocks.iter().map(|block| u64::from(block.rows)).sum();
@@ -96,8 +106,8 @@ impl Segment {
 
     /// Reads rows of ascending, disjoint ranges.
     pub(crate) fn read(&self, ranges: &[Range<usize>], projection: &Projection) -> Result<SpanBatch, ReadError> {
-        let batches = self.spans.read(ranges, |column| is_projected(projection, column))?;
-        RowReader::new(&self.spans_path, &self.context, &self.meta.columns, projection).read(&batches)
+        let (spans, context, columns) = (&self.spans, &self.context, &self.meta.columns);
+        RowReader { spans, context, columns, projection, ranges }.read()
     }
 
     /// Reads a block.
@@ -125,18 +135,14 @@ impl Segment {
         let mut links = Vec::new();
         for place in self.index.link_rows(hash_text(&id.0))? {
             let range = place.row as usize..(place.row + place.rows) as usize;
-            for batch in self.links.read(&[range], |_| true)? {
-                let id_at = |column: usize, row: usize| batch.column(column).as_fixed_size_binary().value(row);
-                let trace_at = |column, row| TraceId::from_slice(id_at(column, row)).unwrap_or_default();
-                let span_at = |column, row| SpanId::from_slice(id_at(column, row)).unwrap_or_default();
-                let link = |row| IncomingLink {
-                    from_trace_id: trace_at(0, row),
-                    from_span_id: span_at(1, row),
-                    to_trace_id: trace_at(2, row),
-                    to_span_id: span_at(3, row),
-                };
-                links.extend((0..batch.num_rows()).map(link).filter(|link| link.from_trace_id == id));
-            }
+            let link = |[from, to]: [(TraceId, model::SpanId); 2]| IncomingLink {
+                from_trace_id: from.0,
+                from_span_id: from.1,
+                to_trace_id: to.0,
+                to_span_id: to.1,
+            };
+            let read = read_links(&self.links, range)?.into_iter().map(link);
+            links.extend(read.filter(|link| link.from_trace_id == id));
         }
         Ok(links)
     }

@@ -1,99 +1,158 @@
-//! Reading ranges of rows and chosen columns of a Parquet file through [`crate::disk::ReadFile`].
+//! A Parquet file opened for reading columns of chosen rows; metadata is the `parquet` crate's business, pages are ours.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-};
+use parquet::basic::{Compression, Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnDescriptor;
 
 use crate::disk::Located;
 use crate::error::ReadError;
+use crate::segment::cache::PageCache;
+use crate::segment::leaf::PageRows;
+use crate::segment::page::{Page, Physical, Shape};
 
-/// An opened Parquet file, its metadata read.
+/// An opened Parquet file.
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
-    file: Chunks,
-    metadata: ArrowReaderMetadata,
+    file: Located,
+    /// Part of the key of its pages in the cache.
+    number: u64,
+    cache: Arc<PageCache>,
+    metadata: ParquetMetaData,
+    leaves: HashMap<String, (usize, Shape)>,
 }
 
 impl ParquetFile {
-    pub(crate) fn open(file: Located) -> Result<ParquetFile, ReadError> {
-        let options = ArrowReaderOptions::new()
-            .with_skip_arrow_metadata(true)
+    /// Opens a file whose pages are cached under `number`.
+    pub(crate) fn open(file: Located, number: u64, cache: Arc<PageCache>) -> Result<ParquetFile, ReadError> {
+        let chunks = Chunks(file);
+        let metadata = ParquetMetaDataReader::new()
             .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_offset_index_policy(PageIndexPolicy::Optional);
-        let file = Chunks(file);
-        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| file.error(error))?;
-        Ok(ParquetFile { file, metadata })
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .parse_and_finish(&chunks)
+            .map_err(|error| chunks.error(error))?;
+        let file = chunks.0;
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let compression = |number: usize| metadata.row_groups().first().map(|group| group.column(number).compression());
+        let mut leaves = HashMap::new();
+        for (number, column) in columns.iter().enumerate() {
+            let shape =
+                shape_of(column, compression(number)).map_err(|reason| ReadError::corrupt(&file.path, reason))?;
+            leaves.insert(column.path().string(), (number, shape));
+        }
+        Ok(ParquetFile { file, number, cache, metadata, leaves })
     }
 
     pub(crate) fn row_count(&self) -> usize {
-        self.metadata.metadata().file_metadata().num_rows() as usize
+        self.metadata.file_metadata().num_rows() as usize
     }
 
-    /// Reads everything.
-    pub(crate) fn read_all(&self) -> Result<Vec<RecordBatch>, ReadError> {
-        let rows = 0..self.row_count();
-        self.read(std::slice::from_ref(&rows), |_| true)
-    }
-
-    /// Reads the rows of ascending, disjoint ranges; `keep` says which top-level columns.
-    pub(crate) fn read(
-        &self,
-        ranges: &[Range<usize>],
-        keep: impl Fn(&str) -> bool,
-    ) -> Result<Vec<RecordBatch>, ReadError> {
-        let rows: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-        if rows == 0 {
-            return Ok(Vec::new());
-        }
-        let (row_groups, selection) = self.select(ranges);
-        let schema = self.metadata.parquet_schema();
-        let roots = schema.root_schema().get_fields().iter().enumerate();
-        let kept = roots.filter(|(_, field)| keep(field.name())).map(|(number, _)| number);
-        let mask = ProjectionMask::roots(schema, kept);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
-            .with_row_groups(row_groups)
-            .with_row_selection(selection)
-            .with_projection(mask)
-            .with_batch_size(rows.min(crate::options::BLOCK_ROWS))
-            .build()
-            .map_err(|error| self.file.error(error))?;
-        reader.map(|batch| batch.map_err(|error| ReadError::corrupt(&self.file.0.path, error))).collect()
-    }
-
-    /// The row groups that hold some of the rows, and which of their rows those are.
-    fn select(&self, ranges: &[Range<usize>]) -> (Vec<usize>, RowSelection) {
-        let (mut row_groups, mut selectors) = (Vec::new(), Vec::new());
+    /// Pages of a column that hold rows of ascending, disjoint ranges.
+    pub(crate) fn pages(&self, path: &str, ranges: &[Range<usize>]) -> Result<Vec<PageRows>, ReadError> {
+        let missing = || ReadError::corrupt(&self.file.path, format!("no column {path}"));
+        let &(column, shape) = self.leaves.get(path).ok_or_else(missing)?;
+        let mut pages = Vec::new();
         let mut start = 0;
-        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+        for (number, group) in self.metadata.row_groups().iter().enumerate() {
             let end = start + group.num_rows() as usize;
             let inside = ranges.iter().filter(|range| range.start < end && range.end > start);
-            let mut at = start;
             for range in inside {
-                let wanted = range.start.max(start)..range.end.min(end);
-                selectors.push(RowSelector::skip(wanted.start - at));
-                selectors.push(RowSelector::select(wanted.len()));
-                at = wanted.end;
-            }
-            if at > start {
-                selectors.push(RowSelector::skip(end - at));
-                row_groups.push(number);
+                let within = range.start.max(start) - start..range.end.min(end) - start;
+                self.pages_of_group(number, column, shape, within, &mut pages)?;
             }
             start = end;
         }
-        (row_groups, RowSelection::from(selectors))
+        Ok(pages)
+    }
+
+    fn pages_of_group(
+        &self,
+        group: usize,
+        column: usize,
+        shape: Shape,
+        rows: Range<usize>,
+        out: &mut Vec<PageRows>,
+    ) -> Result<(), ReadError> {
+        let corrupt = |reason: &str| ReadError::corrupt(&self.file.path, reason);
+        let chunk = self.metadata.row_group(group).column(column);
+        let index = self.metadata.page_index_for_row_group(group);
+        let locations = index.page_locations(column).ok_or_else(|| corrupt("no page index"))?;
+        let first_row = |number: usize| locations.get(number).map(|place| place.first_row_index as usize);
+        let mut number = locations.partition_point(|place| place.first_row_index as usize <= rows.start);
+        number = number.checked_sub(1).ok_or_else(|| corrupt("the first page does not begin at the first row"))?;
+        let mut dictionary = None;
+        while let (Some(place), Some(page_start)) = (locations.get(number), first_row(number)) {
+            if page_start >= rows.end {
+                break;
+            }
+            let page = self.page(place.offset, place.compressed_page_size.into(), shape, false)?;
+            if let (None, Some(offset)) = (&dictionary, chunk.dictionary_page_offset()) {
+                dictionary = Some(self.page(offset, locations[0].offset - offset, shape, true)?);
+            }
+            let page_end = page_start + page.rows;
+            let wanted = rows.start.max(page_start)..rows.end.min(page_end);
+            let expected = first_row(number + 1).unwrap_or(self.metadata.row_group(group).num_rows() as usize);
+            if page_end != expected {
+                return Err(corrupt("a page has another number of rows than the page index says"));
+            }
+            let rows = wanted.start - page_start..wanted.end - page_start;
+            out.push(PageRows { page, dictionary: dictionary.clone(), rows });
+            number += 1;
+        }
+        Ok(())
+    }
+
+    fn page(&self, offset: i64, bytes: i64, shape: Shape, is_dictionary: bool) -> Result<Arc<Page>, ReadError> {
+        self.cache.get((self.number, offset as u64), || {
+            let inside = offset.checked_add(bytes).is_some_and(|end| end as u64 <= self.file.file.len());
+            if offset < 0 || bytes < 0 || !inside {
+                return Err(ReadError::corrupt(&self.file.path, "a page lies outside the file"));
+            }
+            let mut buffer = vec![0; bytes as usize];
+            self.file.file.read_exact_at(&mut buffer, offset as u64).map_err(ReadError::io(&self.file.path))?;
+            Page::new(&buffer, shape, is_dictionary)
+                .map_err(|damage| ReadError::corrupt(&self.file.path, format!("{damage} (page at byte {offset})")))
+        })
+    }
+
+    /// The error of a page that does not add up.
+    pub(crate) fn damaged(&self, damage: &str) -> ReadError {
+        ReadError::corrupt(&self.file.path, damage)
     }
 }
 
-#[derive(Debug, Clone)]
+fn shape_of(column: &ColumnDescriptor, compression: Option<Compression>) -> Result<Shape, String> {
+    let physical = match column.physical_type() {
+        Type::BOOLEAN => Physical::Bool,
+        Type::INT32 | Type::FLOAT => Physical::Fixed(4),
+        Type::INT64 | Type::DOUBLE => Physical::Fixed(8),
+        Type::FIXED_LEN_BYTE_ARRAY => Physical::Fixed(usize::try_from(column.type_length()).unwrap_or(0)),
+        Type::BYTE_ARRAY => Physical::Bytes,
+        Type::INT96 => return Err("a column of INT96".to_owned()),
+    };
+    let is_compressed = match compression {
+        None | Some(Compression::UNCOMPRESSED) => false,
+        Some(Compression::ZSTD(_)) => true,
+        Some(other) => return Err(format!("a column compressed with {other}")),
+    };
+    let level = |level: i16| u8::try_from(level).map_err(|_| "a column nested too deep".to_owned());
+    Ok(Shape {
+        physical,
+        definition_max: level(column.max_def_level())?,
+        repetition_max: level(column.max_rep_level())?,
+        is_compressed,
+    })
+}
+
+/// A file as the `parquet` crate wants to read it, for the metadata at its end.
+#[derive(Debug)]
 struct Chunks(Located);
 
 impl Chunks {

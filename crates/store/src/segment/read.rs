@@ -1,240 +1,346 @@
-//! From Arrow arrays back to a [`SpanBatch`], with as much of each span as a projection asks for.
+//! From columns back to a [`SpanBatch`], with as much of each span as a projection asks for.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::ops::Range;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType, UInt32Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, ListArray, MapArray, RecordBatch, StringArray};
 use model::{
     Attributes, BatchMerger, Link, Nested, SpanBatch, SpanId, SpanKind, SpanRow, StatusCode, TextId, TextTable,
     TraceId, Value,
 };
 
 use crate::error::ReadError;
-use crate::segment::layout::{ATTRIBUTE_PREFIX, AttributeColumn, ColumnType};
+use crate::segment::layout::{AttributeColumn, ColumnType};
+use crate::segment::leaf::{self, NestedLeaf};
+use crate::segment::page::Damage;
+use crate::segment::parquet_file::ParquetFile;
 use crate::snapshot::{Projection, Wanted};
 
-/// Whether a projection needs a top-level column.
-pub(crate) fn is_projected(projection: &Projection, column: &str) -> bool {
-    match column {
-        "service" => false,
-        "status_message" | "trace_state" | "flags" => projection.texts,
-        "dropped_attributes_count" | "dropped_events_count" | "dropped_links_count" => projection.texts,
-        "attributes" => !matches!(projection.attributes, Wanted::None),
-        "events" => projection.events,
-        "links" => projection.links,
-        other => match other.strip_prefix(ATTRIBUTE_PREFIX) {
-            Some(key) => projection.attributes.wants(key),
-            None => true,
-        },
-    }
-}
-
-/// Collects rows of record batches into a span batch.
+/// Reads rows of a segment.
 #[derive(Debug)]
 pub(crate) struct RowReader<'a> {
-    path: &'a Path,
-    context: &'a SpanBatch,
-    columns: &'a [AttributeColumn],
-    projection: &'a Projection,
-    out: SpanBatch,
-    /// For each scope of the context, the scope of `out` it has become.
-    scopes: Vec<Option<u32>>,
+    pub(crate) spans: &'a ParquetFile,
+    /// The segment's resources and scopes.
+    pub(crate) context: &'a SpanBatch,
+    pub(crate) columns: &'a [AttributeColumn],
+    pub(crate) projection: &'a Projection,
+    /// Ascending and disjoint.
+    pub(crate) ranges: &'a [Range<usize>],
 }
 
-impl<'a> RowReader<'a> {
-    /// `context` holds the segment's resources and scopes.
-    pub(crate) fn new(
-        path: &'a Path,
-        context: &'a SpanBatch,
-        columns: &'a [AttributeColumn],
-        projection: &'a Projection,
-    ) -> Self {
-        let scopes = vec![None; context.scopes.len()];
-        RowReader { path, context, columns, projection, out: SpanBatch::default(), scopes }
-    }
+const NO_NAME: Damage = "a span without a name";
 
-    /// Merges the scopes that rows refer to, and all that `batches` hold.
-    pub(crate) fn read(mut self, batches: &[RecordBatch]) -> Result<SpanBatch, ReadError> {
-        let mut merger = BatchMerger::default();
-        let mut source = model::Source::new(self.context);
-        for batch in batches {
-            for &scope in self.column(batch, "scope_id")?.as_primitive::<UInt32Type>().values() {
-                let known = self.scopes.get_mut(scope as usize);
-                let known = known.ok_or_else(|| ReadError::corrupt(self.path, "a span has an unknown scope"))?;
-                if known.is_none() {
-                    *known = Some(merger.scope(&mut source, scope));
-                }
-            }
-        }
-        self.out = merger.finish();
-        for batch in batches {
-            self.append(batch)?;
-        }
-        Ok(self.out)
-    }
-
-    fn column<'b>(&self, batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ReadError> {
-        batch.column_by_name(name).ok_or_else(|| ReadError::corrupt(self.path, format!("no column {name}")))
-    }
-
-    fn append(&mut self, batch: &RecordBatch) -> Result<(), ReadError> {
-        let rows = self.rows(batch)?;
-        let columns = self.attribute_columns(batch)?;
-        let rest = optional::<MapArray>(batch, "attributes");
-        let events = optional::<ListArray>(batch, "events");
-        let links = optional::<ListArray>(batch, "links");
+impl RowReader<'_> {
+    /// Reads the rows.
+    pub(crate) fn read(&self) -> Result<SpanBatch, ReadError> {
+        let (mut out, scopes) = self.scopes()?;
+        let rows = self.rows(&mut out.text, &scopes)?;
+        let columns = self.attribute_columns(&mut out.text)?;
+        let wants_rest = !matches!(self.projection.attributes, Wanted::None);
+        let rest = if wants_rest { Some(self.map("attributes", 1)?) } else { None };
+        let events = if self.projection.events { self.events()? } else { None };
+        let links = if self.projection.links { self.links()? } else { None };
         for (index, row) in rows.into_iter().enumerate() {
             for column in &columns {
-                if let Some(value) = column.value(index) {
-                    self.out.attributes.push(column.key, value);
+                if let Some(value) = column.values[index] {
+                    out.attributes.push(column.key, value);
                 }
             }
-            if let Some(map) = rest {
-                read_map(self.path, map, index, &mut self.out.text, &mut self.out.attributes)?;
+            let lists = Lists { rest: rest.as_ref(), events: events.as_ref(), links: links.as_ref() };
+            lists.read_row(index, &mut out).map_err(|damage| self.spans.damaged(damage))?;
+            out.push_span(row);
+        }
+        Ok(out)
+    }
+
+    /// A batch with the scopes that the rows refer to, and each row's scope in it.
+    fn scopes(&self) -> Result<(SpanBatch, Vec<u32>), ReadError> {
+        let mut merger = BatchMerger::default();
+        let mut source = model::Source::new(self.context);
+        let ids = self.required_numbers("scope_id")?;
+        let mut last = None;
+        let mut scopes = Vec::with_capacity(ids.len());
+        for id in ids {
+            if last.is_none_or(|(known, _)| known != id) {
+                let scope = u32::try_from(id).ok().filter(|&scope| (scope as usize) < self.context.scopes.len());
+                let scope = scope.ok_or_else(|| self.spans.damaged("a span has an unknown scope"))?;
+                last = Some((id, merger.scope(&mut source, scope)));
             }
-            if let Some(list) = events {
-                read_events(self.path, list, index, &mut self.out)?;
+            scopes.extend(last.map(|(_, scope)| scope));
+        }
+        Ok((merger.finish(), scopes))
+    }
+
+    fn rows(&self, text: &mut TextTable, scopes: &[u32]) -> Result<Vec<SpanRow>, ReadError> {
+        let trace_ids: Vec<[u8; 16]> = self.ids("trace_id")?;
+        let (span_ids, parents): (Vec<[u8; 8]>, Vec<[u8; 8]>) = (self.ids("span_id")?, self.ids("parent_span_id")?);
+        let (starts, durations) = (self.required_numbers("start_time")?, self.required_numbers("duration_ns")?);
+        let notes = self.required_numbers("notes")?;
+        let names = self.texts("name", text)?.ok_or_else(|| self.spans.damaged(NO_NAME))?;
+        let kinds = self.named("kind", |name| SpanKind::from_name(name).map(|kind| kind.0))?;
+        let statuses = self.named("status", |name| StatusCode::from_name(name).map(|code| code.0))?;
+        let mut rows: Vec<SpanRow> = Vec::with_capacity(scopes.len());
+        for (at, &scope) in scopes.iter().enumerate() {
+            rows.push(SpanRow {
+                trace_id: TraceId(trace_ids[at]),
+                span_id: SpanId(span_ids[at]),
+                parent_span_id: SpanId(parents[at]),
+                start_unix_nano: starts[at] as u64,
+                end_unix_nano: (starts[at] as u64).wrapping_add(durations[at] as u64),
+                name: names[at].unwrap_or_default(),
+                kind: kinds[at],
+                status_code: statuses[at],
+                scope,
+                notes: notes[at] as u8,
+                ..SpanRow::default()
+            });
+        }
+        if self.projection.texts {
+            self.rare_fields(text, &mut rows)?;
+        }
+        Ok(rows)
+    }
+
+    /// Fields that few spans have, and searches do not look at.
+    fn rare_fields(&self, text: &mut TextTable, rows: &mut [SpanRow]) -> Result<(), ReadError> {
+        for (name, field) in [
+            ("status_message", (|row| &mut row.status_message) as fn(&mut SpanRow) -> &mut TextId),
+            ("trace_state", |row| &mut row.trace_state),
+        ] {
+            for (row, value) in rows.iter_mut().zip(self.texts(name, text)?.into_iter().flatten()) {
+                *field(row) = value.unwrap_or_default();
             }
-            if let Some(list) = links {
-                read_links(self.path, list, index, &mut self.out)?;
+        }
+        for (name, field) in [
+            ("flags", (|row| &mut row.flags) as fn(&mut SpanRow) -> &mut u32),
+            ("dropped_attributes_count", |row| &mut row.dropped_attributes_count),
+            ("dropped_events_count", |row| &mut row.dropped_events_count),
+            ("dropped_links_count", |row| &mut row.dropped_links_count),
+        ] {
+            for (row, value) in rows.iter_mut().zip(self.required_numbers(name)?) {
+                *field(row) = value as u32;
             }
-            self.out.push_span(row);
         }
         Ok(())
     }
 
-    fn rows(&mut self, batch: &RecordBatch) -> Result<Vec<SpanRow>, ReadError> {
-        let ids = |name| self.column(batch, name).map(AsArray::as_fixed_size_binary);
-        let (trace_ids, span_ids, parents) = (ids("trace_id")?, ids("span_id")?, ids("parent_span_id")?);
-        let starts = self.column(batch, "start_time")?.as_primitive::<TimestampNanosecondType>().values();
-        let durations = self.column(batch, "duration_ns")?.as_primitive::<Int64Type>().values();
-        let scopes = self.column(batch, "scope_id")?.as_primitive::<UInt32Type>().values();
-        let notes = self.column(batch, "notes")?.as_primitive::<UInt32Type>().values();
-        let names = texts(&mut self.out.text, batch, "name");
-        let kinds = numbers(batch, "kind", |name| SpanKind::from_name(name).map(|kind| kind.0));
-        let statuses = numbers(batch, "status", |name| StatusCode::from_name(name).map(|code| code.0));
-        let messages = texts(&mut self.out.text, batch, "status_message");
-        let states = texts(&mut self.out.text, batch, "trace_state");
-        let counts = |name| batch.column_by_name(name).map(|column| column.as_primitive::<UInt32Type>().values());
-        let [flags, attributes, events, links] =
-            ["flags", "dropped_attributes_count", "dropped_events_count", "dropped_links_count"].map(counts);
-        let row = |at: usize| SpanRow {
-            trace_id: TraceId(id_at(trace_ids, at)),
-            span_id: SpanId(id_at(span_ids, at)),
-            parent_span_id: SpanId(id_at(parents, at)),
-            start_unix_nano: starts[at] as u64,
-            end_unix_nano: (starts[at] as u64).wrapping_add(durations[at] as u64),
-            name: names.get(at).copied().unwrap_or_default(),
-            kind: kinds.get(at).copied().unwrap_or_default(),
-            status_code: statuses.get(at).copied().unwrap_or_default(),
-            status_message: messages.get(at).copied().unwrap_or_default(),
-            trace_state: states.get(at).copied().unwrap_or_default(),
-            flags: flags.map_or(0, |values| values[at]),
-            dropped_attributes_count: attributes.map_or(0, |values| values[at]),
-            dropped_events_count: events.map_or(0, |values| values[at]),
-            dropped_links_count: links.map_or(0, |values| values[at]),
-            scope: self.scopes[scopes[at] as usize].unwrap_or_default(),
-            notes: notes[at] as u8,
-        };
-        Ok((0..batch.num_rows()).map(row).collect())
+    fn texts(&self, name: &str, text: &mut TextTable) -> Result<Option<Vec<Option<TextId>>>, ReadError> {
+        let pages = self.spans.pages(name, self.ranges)?;
+        leaf::texts(&pages, text).map_err(|damage| self.spans.damaged(damage))
     }
 
-    fn attribute_columns(&mut self, batch: &RecordBatch) -> Result<Vec<Column>, ReadError> {
+    fn ids<const N: usize>(&self, name: &str) -> Result<Vec<[u8; N]>, ReadError> {
+        let pages = self.spans.pages(name, self.ranges)?;
+        leaf::ids(&pages).map_err(|damage| self.spans.damaged(damage))
+    }
+
+    fn required_numbers(&self, name: &str) -> Result<Vec<i64>, ReadError> {
+        let pages = self.spans.pages(name, self.ranges)?;
+        let numbers = leaf::numbers(&pages).map_err(|damage| self.spans.damaged(damage))?.unwrap_or_default();
+        Ok(numbers.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// A column of names as the numbers they stand for.
+    fn named(&self, name: &str, parse: impl Fn(&str) -> Option<i32>) -> Result<Vec<i32>, ReadError> {
+        let mut names = TextTable::default();
+        let texts = self.texts(name, &mut names)?.unwrap_or_default();
+        let number = |place: usize| parse(names.str(TextId(place as u32))).unwrap_or_default();
+        let numbers: Vec<i32> = (0..names.len()).map(number).collect();
+        Ok(texts.into_iter().map(|text| numbers[text.unwrap_or_default().index()]).collect())
+    }
+
+    fn attribute_columns(&self, text: &mut TextTable) -> Result<Vec<Column>, ReadError> {
         let mut columns = Vec::new();
         for column in self.columns.iter().filter(|column| self.projection.attributes.wants(&column.key)) {
-            let array = self.column(batch, &column.name())?;
-            if array.null_count() == array.len() {
-                continue;
+            let pages = self.spans.pages(&column.name(), self.ranges)?;
+            let values = column_values(&pages, column.column_type, text);
+            if let Some(values) = values.map_err(|damage| self.spans.damaged(damage))? {
+                columns.push(Column { key: text.intern(column.key.as_bytes()), values });
             }
-            let key = self.out.text.intern(column.key.as_bytes());
-            columns.push(Column { key, values: column_values(&mut self.out.text, column.column_type, array) });
         }
         Ok(columns)
     }
+
+    fn leaf(&self, path: &str, as_numbers: bool) -> Result<NestedLeaf, ReadError> {
+        let pages = self.spans.pages(path, self.ranges)?;
+        NestedLeaf::read(&pages, as_numbers).map_err(|damage| self.spans.damaged(damage))
+    }
+
+    fn map(&self, path: &str, present: u8) -> Result<Map, ReadError> {
+        let keys = self.leaf(&format!("{path}.key_value.key"), false)?;
+        let values =
+            if keys.is_empty() { NestedLeaf::default() } else { self.leaf(&format!("{path}.key_value.value"), false)? };
+        Ok(Map::new(keys, values, present))
+    }
+
+    fn events(&self) -> Result<Option<Events>, ReadError> {
+        let times = self.leaf("events.list.element.time", true)?;
+        if times.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Events {
+            items: Items::new(&times),
+            times: times.numbers,
+            names: self.leaf("events.list.element.name", false)?,
+            dropped: self.leaf("events.list.element.dropped_attributes_count", true)?.numbers,
+            attributes: self.map("events.list.element.attributes", 3)?,
+        }))
+    }
+
+    fn links(&self) -> Result<Option<Links>, ReadError> {
+        let trace_ids = self.leaf("links.list.element.trace_id", false)?;
+        if trace_ids.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Links {
+            items: Items::new(&trace_ids),
+            trace_ids,
+            span_ids: self.leaf("links.list.element.span_id", false)?,
+            states: Optional::new(self.leaf("links.list.element.trace_state", false)?, 3),
+            flags: self.leaf("links.list.element.flags", true)?.numbers,
+            dropped: self.leaf("links.list.element.dropped_attributes_count", true)?.numbers,
+            attributes: self.map("links.list.element.attributes", 3)?,
+        }))
+    }
 }
 
-/// The values of one attribute column of a record batch.
+/// The columns that are lists or maps, as far as they were projected and are not empty.
+struct Lists<'a> {
+    rest: Option<&'a Map>,
+    events: Option<&'a Events>,
+    links: Option<&'a Links>,
+}
+
+impl Lists<'_> {
+    fn read_row(&self, row: usize, out: &mut SpanBatch) -> Result<(), Damage> {
+        if let Some(map) = self.rest {
+            map.read_row(row, &mut out.text, &mut out.attributes)?;
+        }
+        if let Some(events) = self.events {
+            events.read_row(row, out)?;
+        }
+        self.links.map_or(Ok(()), |links| links.read_row(row, out))
+    }
+}
+
+/// The values of one attribute column.
 #[derive(Debug)]
 struct Column {
     key: TextId,
     values: Vec<Option<Value>>,
 }
 
-impl Column {
-    fn value(&self, row: usize) -> Option<Value> {
-        self.values[row]
-    }
-}
-
-fn column_values(text: &mut TextTable, column_type: ColumnType, array: &ArrayRef) -> Vec<Option<Value>> {
-    let strings = |text: &mut TextTable, wrap: fn(TextId) -> Value| {
-        let texts = array.as_string::<i32>().iter();
-        texts.map(|value| value.map(|value| wrap(text.intern(value.as_bytes())))).collect()
-    };
-    match column_type {
-        ColumnType::String => strings(text, Value::Str),
-        ColumnType::Json => strings(text, Value::Json),
-        ColumnType::Int => array.as_primitive::<Int64Type>().iter().map(|value| value.map(Value::Int)).collect(),
-        ColumnType::Double => {
-            array.as_primitive::<Float64Type>().iter().map(|value| value.map(Value::Double)).collect()
-        }
-        ColumnType::Bool => {
-            let array: &BooleanArray = array.as_boolean();
-            array.iter().map(|value| value.map(Value::Bool)).collect()
-        }
-    }
-}
-
-fn id_at<const N: usize>(ids: &FixedSizeBinaryArray, at: usize) -> [u8; N] {
-    if ids.is_null(at) { [0; N] } else { ids.value(at).try_into().unwrap_or([0; N]) }
-}
-
-/// A text column as numbers into `text`; nothing if the column was not projected.
-fn texts(text: &mut TextTable, batch: &RecordBatch, name: &str) -> Vec<TextId> {
-    let Some(column) = optional::<StringArray>(batch, name) else { return Vec::new() };
-    column.iter().map(|value| text.intern(value.unwrap_or_default().as_bytes())).collect()
-}
-
-/// A column of names as the numbers they stand for.
-fn numbers(batch: &RecordBatch, name: &str, parse: impl Fn(&str) -> Option<i32>) -> Vec<i32> {
-    let Some(column) = optional::<StringArray>(batch, name) else { return Vec::new() };
-    let mut last = ("", 0);
-    let number = |value| {
-        if value != last.0 {
-            last = (value, parse(value).unwrap_or_default());
-        }
-        last.1
-    };
-    column.iter().map(Option::unwrap_or_default).map(number).collect()
-}
-
-fn optional<'a, A: Array + 'static>(batch: &'a RecordBatch, name: &str) -> Option<&'a A> {
-    batch.column_by_name(name)?.as_any().downcast_ref()
-}
-
-/// Reads one row of a map column into a pool.
-fn read_map(
-    path: &Path,
-    map: &MapArray,
-    row: usize,
+fn column_values(
+    pages: &[leaf::PageRows],
+    column_type: ColumnType,
     text: &mut TextTable,
-    pool: &mut Attributes,
-) -> Result<(), ReadError> {
-    let offsets = map.value_offsets();
-    let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_string::<i32>());
-    for entry in offsets[row] as usize..offsets[row + 1] as usize {
-        let key = text.intern(keys.value(entry).as_bytes());
-        let value = parse_value(text, values.value(entry)).map_err(|error| ReadError::corrupt(path, error))?;
-        pool.push(key, value);
-    }
-    Ok(())
+) -> Result<Option<Vec<Option<Value>>>, Damage> {
+    let texts = |wrap: fn(TextId) -> Value, text: &mut TextTable| {
+        let texts = leaf::texts(pages, text)?;
+        Ok(texts.map(|texts| texts.into_iter().map(|text| text.map(wrap)).collect()))
+    };
+    let wrap: fn(i64) -> Value = match column_type {
+        ColumnType::String => return texts(Value::Str, text),
+        ColumnType::Json => return texts(Value::Json, text),
+        ColumnType::Int => Value::Int,
+        ColumnType::Double => |bits| Value::Double(f64::from_bits(bits as u64)),
+        ColumnType::Bool => |bit| Value::Bool(bit != 0),
+    };
+    let numbers = leaf::numbers(pages)?;
+    Ok(numbers.map(|numbers| numbers.into_iter().map(|number| number.map(wrap)).collect()))
 }
 
-/// Reads the JSON text of a value of the map column.
-fn parse_value(text: &mut TextTable, json: &str) -> Result<Value, model::nested::NestedError> {
-    Ok(match Nested::parse(json)? {
+/// Where the items of each row's list lie among all items.
+#[derive(Debug)]
+struct Items {
+    starts: Vec<usize>,
+}
+
+/// The definition level of a field of a list's item: the list is there, and so is the item.
+const ITEM: u8 = 2;
+
+impl Items {
+    /// From a field that every item has.
+    fn new(field: &NestedLeaf) -> Self {
+        let mut starts = vec![0];
+        for row in field.entry_starts.windows(2) {
+            let entries = &field.definition[row[0] as usize..row[1] as usize];
+            let items: usize = entries.iter().map(|&level| usize::from(level == ITEM)).sum();
+            starts.push(starts[starts.len() - 1] + items);
+        }
+        Items { starts }
+    }
+
+    fn of_row(&self, row: usize) -> Range<usize> {
+        self.starts[row]..self.starts[row + 1]
+    }
+}
+
+/// A field that not every item has.
+#[derive(Debug)]
+struct Optional {
+    leaf: NestedLeaf,
+    /// For each item, the number of its value.
+    places: Vec<Option<u32>>,
+}
+
+impl Optional {
+    fn new(leaf: NestedLeaf, present: u8) -> Self {
+        let mut values = 0;
+        let mut places = Vec::new();
+        for &level in leaf.definition.iter().filter(|&&level| level >= ITEM) {
+            places.push((level == present).then_some(values));
+            values += u32::from(level == present);
+        }
+        Optional { leaf, places }
+    }
+
+    fn value(&self, item: usize) -> Option<&[u8]> {
+        self.leaf.value(self.places.get(item).copied().flatten()? as usize)
+    }
+}
+
+/// Maps from keys to JSON texts, one an owner: a row, or an item of a list.
+#[derive(Debug)]
+struct Map {
+    keys: NestedLeaf,
+    values: NestedLeaf,
+    /// Where each owner's pairs begin; one more than there are owners.
+    starts: Vec<usize>,
+}
+
+impl Map {
+    /// `present` is the definition level of a map that is there, which is one less than that of a key. Owners are rows when
+    /// the map is a column, and items of a list when it lies within one.
+    fn new(keys: NestedLeaf, values: NestedLeaf, present: u8) -> Self {
+        let within_list = present > 1;
+        let (mut starts, mut pairs) = (Vec::new(), 0);
+        for (&repetition, &definition) in keys.repetition.iter().zip(&keys.definition) {
+            let begins_owner = if within_list { repetition <= 1 && definition >= ITEM } else { repetition == 0 };
+            if begins_owner {
+                starts.push(pairs);
+            }
+            pairs += usize::from(definition > present);
+        }
+        starts.push(pairs);
+        Map { keys, values, starts }
+    }
+
+    fn read_row(&self, owner: usize, text: &mut TextTable, pool: &mut Attributes) -> Result<(), Damage> {
+        let (Some(&start), Some(&end)) = (self.starts.get(owner), self.starts.get(owner + 1)) else {
+            return Err("fewer maps than rows");
+        };
+        for pair in start..end {
+            let key = text.intern(self.keys.value(pair).ok_or("a pair without its key")?);
+            let json = std::str::from_utf8(self.values.value(pair).ok_or("a key without its value")?);
+            pool.push(key, parse_value(text, json.map_err(|_| "a value that is not UTF-8")?)?);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the JSON text of a value of a map column.
+fn parse_value(text: &mut TextTable, json: &str) -> Result<Value, Damage> {
+    Ok(match Nested::parse(json).map_err(|_| "a value that is not JSON")? {
         Nested::Empty => Value::Empty,
         Nested::Bool(value) => Value::Bool(value),
         Nested::Int(value) => Value::Int(value),
@@ -245,85 +351,115 @@ fn parse_value(text: &mut TextTable, json: &str) -> Result<Value, model::nested:
     })
 }
 
-fn read_events(path: &Path, list: &ListArray, row: usize, out: &mut SpanBatch) -> Result<(), ReadError> {
-    let offsets = list.value_offsets();
-    let events = list.values().as_struct();
-    let times = events.column(0).as_primitive::<TimestampNanosecondType>();
-    let names = events.column(1).as_string::<i32>();
-    let maps = events.column(2).as_map();
-    let dropped = events.column(3).as_primitive::<UInt32Type>();
-    for event in offsets[row] as usize..offsets[row + 1] as usize {
-        read_map(path, maps, event, &mut out.text, &mut out.events.attributes)?;
-        let name = out.text.intern(names.value(event).as_bytes());
-        out.events.push(times.value(event) as u64, name, dropped.value(event));
-    }
-    Ok(())
+#[derive(Debug)]
+struct Events {
+    items: Items,
+    times: Vec<i64>,
+    names: NestedLeaf,
+    dropped: Vec<i64>,
+    attributes: Map,
 }
 
-fn read_links(path: &Path, list: &ListArray, row: usize, out: &mut SpanBatch) -> Result<(), ReadError> {
-    let offsets = list.value_offsets();
-    let links = list.values().as_struct();
-    let (trace_ids, span_ids) = (links.column(0).as_fixed_size_binary(), links.column(1).as_fixed_size_binary());
-    let states = links.column(2).as_string::<i32>();
-    let flags = links.column(3).as_primitive::<UInt32Type>();
-    let maps = links.column(4).as_map();
-    let dropped = links.column(5).as_primitive::<UInt32Type>();
-    for link in offsets[row] as usize..offsets[row + 1] as usize {
-        read_map(path, maps, link, &mut out.text, &mut out.links.attributes)?;
-        let state = if states.is_null(link) { "" } else { states.value(link) };
-        out.links.push(Link {
-            trace_id: TraceId(id_at(trace_ids, link)),
-            span_id: SpanId(id_at(span_ids, link)),
-            trace_state: out.text.intern(state.as_bytes()),
-            flags: flags.value(link),
-            dropped_attributes_count: dropped.value(link),
-        });
+const SHORT: Damage = "a list with fewer values than items";
+
+impl Events {
+    fn read_row(&self, row: usize, out: &mut SpanBatch) -> Result<(), Damage> {
+        for item in self.items.of_row(row) {
+            self.attributes.read_row(item, &mut out.text, &mut out.events.attributes)?;
+            let name = out.text.intern(self.names.value(item).ok_or(SHORT)?);
+            let (time, dropped) = (self.times.get(item).ok_or(SHORT)?, self.dropped.get(item).ok_or(SHORT)?);
+            out.events.push(*time as u64, name, *dropped as u32);
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+#[derive(Debug)]
+struct Links {
+    items: Items,
+    trace_ids: NestedLeaf,
+    span_ids: NestedLeaf,
+    states: Optional,
+    flags: Vec<i64>,
+    dropped: Vec<i64>,
+    attributes: Map,
+}
+
+impl Links {
+    fn read_row(&self, row: usize, out: &mut SpanBatch) -> Result<(), Damage> {
+        for item in self.items.of_row(row) {
+            self.attributes.read_row(item, &mut out.text, &mut out.links.attributes)?;
+            let link = Link {
+                trace_id: self.trace_ids.value(item).and_then(TraceId::from_slice).ok_or(SHORT)?,
+                span_id: self.span_ids.value(item).and_then(SpanId::from_slice).ok_or(SHORT)?,
+                trace_state: out.text.intern(self.states.value(item).unwrap_or_default()),
+                flags: *self.flags.get(item).ok_or(SHORT)? as u32,
+                dropped_attributes_count: *self.dropped.get(item).ok_or(SHORT)? as u32,
+            };
+            out.links.push(link);
+        }
+        Ok(())
+    }
 }
 
 /// Reads `scopes.parquet` into a batch without spans.
-pub(crate) fn read_scopes(path: &Path, batches: &[RecordBatch]) -> Result<SpanBatch, ReadError> {
+pub(crate) fn read_scopes(file: &ParquetFile) -> Result<SpanBatch, ReadError> {
     let mut out = SpanBatch::default();
-    let mut resources: HashMap<u32, u32> = HashMap::new();
-    for batch in batches {
-        let missing = || ReadError::corrupt(path, "a column is missing");
-        let strings = |name| optional::<StringArray>(batch, name).ok_or_else(missing);
-        let maps = |name| optional::<MapArray>(batch, name).ok_or_else(missing);
-        let counts = |name| {
-            batch.column_by_name(name).map(|column| column.as_primitive::<UInt32Type>().values()).ok_or_else(missing)
-        };
-        let (names, versions, urls) = (strings("scope_name")?, strings("scope_version")?, strings("scope_schema_url")?);
-        let (services, resource_urls) = (strings("service")?, strings("resource_schema_url")?);
-        let (scope_maps, resource_maps) = (maps("scope_attributes")?, maps("resource_attributes")?);
-        let (resource_ids, dropped) = (counts("resource_id")?, counts("scope_dropped_attributes_count")?);
-        let resource_dropped = counts("resource_dropped_attributes_count")?;
-        for row in 0..batch.num_rows() {
-            let resource = if let Some(&known) = resources.get(&resource_ids[row]) {
-                known
-            } else {
-                read_map(path, resource_maps, row, &mut out.text, &mut out.resource_attributes)?;
-                let resource = model::Resource {
-                    service_name: out.text.intern(services.value(row).as_bytes()),
-                    attributes: 0..0,
-                    dropped_attributes_count: resource_dropped[row],
-                    schema_url: out.text.intern(resource_urls.value(row).as_bytes()),
-                };
-                let number = out.push_resource(resource);
-                resources.insert(resource_ids[row], number);
-                number
-            };
-            read_map(path, scope_maps, row, &mut out.text, &mut out.scope_attributes)?;
-            let scope = model::Scope {
-                resource,
-                name: out.text.intern(names.value(row).as_bytes()),
-                version: out.text.intern(versions.value(row).as_bytes()),
+    let all = 0..file.row_count();
+    if all.is_empty() {
+        return Ok(out);
+    }
+    let projection = Projection::default();
+    let context = SpanBatch::default();
+    let ranges = std::slice::from_ref(&all);
+    let reader = RowReader { spans: file, context: &context, columns: &[], projection: &projection, ranges };
+    let texts = |name: &str, text: &mut TextTable| {
+        reader.texts(name, text).map(|texts| texts.unwrap_or_else(|| vec![None; all.len()]))
+    };
+    let names = texts("scope_name", &mut out.text)?;
+    let versions = texts("scope_version", &mut out.text)?;
+    let urls = texts("scope_schema_url", &mut out.text)?;
+    let services = texts("service", &mut out.text)?;
+    let resource_urls = texts("resource_schema_url", &mut out.text)?;
+    let (scope_maps, resource_maps) = (reader.map("scope_attributes", 1)?, reader.map("resource_attributes", 1)?);
+    let resource_ids = reader.required_numbers("resource_id")?;
+    let dropped = reader.required_numbers("scope_dropped_attributes_count")?;
+    let resource_dropped = reader.required_numbers("resource_dropped_attributes_count")?;
+    let mut resources: HashMap<i64, u32> = HashMap::new();
+    for row in all.clone() {
+        let damaged = |damage| file.damaged(damage);
+        let resource = if let Some(&known) = resources.get(&resource_ids[row]) {
+            known
+        } else {
+            resource_maps.read_row(row, &mut out.text, &mut out.resource_attributes).map_err(damaged)?;
+            let number = out.push_resource(model::Resource {
+                service_name: services[row].unwrap_or_default(),
                 attributes: 0..0,
-                dropped_attributes_count: dropped[row],
-                schema_url: out.text.intern(urls.value(row).as_bytes()),
-            };
-            out.push_scope(scope);
-        }
+                dropped_attributes_count: resource_dropped[row] as u32,
+                schema_url: resource_urls[row].unwrap_or_default(),
+            });
+            resources.insert(resource_ids[row], number);
+            number
+        };
+        scope_maps.read_row(row, &mut out.text, &mut out.scope_attributes).map_err(damaged)?;
+        out.push_scope(model::Scope {
+            resource,
+            name: names[row].unwrap_or_default(),
+            version: versions[row].unwrap_or_default(),
+            attributes: 0..0,
+            dropped_attributes_count: dropped[row] as u32,
+            schema_url: urls[row].unwrap_or_default(),
+        });
     }
     Ok(out)
+}
+
+/// Reads rows of `links.parquet`: the trace and span linked to, and the trace and span that carry the link.
+pub(crate) fn read_links(file: &ParquetFile, rows: Range<usize>) -> Result<Vec<[(TraceId, SpanId); 2]>, ReadError> {
+    let (projection, context, ranges) = (Projection::default(), SpanBatch::default(), [rows]);
+    let reader = RowReader { spans: file, context: &context, columns: &[], projection: &projection, ranges: &ranges };
+    let from: (Vec<[u8; 16]>, Vec<[u8; 8]>) = (reader.ids("from_trace_id")?, reader.ids("from_span_id")?);
+    let to: (Vec<[u8; 16]>, Vec<[u8; 8]>) = (reader.ids("to_trace_id")?, reader.ids("to_span_id")?);
+    let end = |ends: &(Vec<[u8; 16]>, Vec<[u8; 8]>), row: usize| (TraceId(ends.0[row]), SpanId(ends.1[row]));
+    Ok((0..from.0.len()).map(|row| [end(&from, row), end(&to, row)]).collect())
 }

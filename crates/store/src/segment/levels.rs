@@ -1,0 +1,130 @@
+//! Parquet's RLE / bit-packed hybrid: levels and dictionary numbers.
+//!
+//! Format: "Run Length Encoding / Bit-Packing Hybrid (RLE = 3)" of the Parquet encodings. A run's header is a varint: even is
+//! a repeated value, odd so many groups of eight values packed lowest bit first.
+
+use crate::segment::varint::varint;
+
+/// Reads a hybrid stream of values of `width` bits.
+#[derive(Debug, Clone)]
+pub(crate) struct Hybrid<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    width: usize,
+    run: Run,
+    left: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Run {
+    Repeated(u32),
+    /// Values from this bit on.
+    Packed(usize),
+}
+
+impl<'a> Hybrid<'a> {
+    pub(crate) fn new(bytes: &'a [u8], width: usize) -> Self {
+        Hybrid { bytes, at: 0, width, run: Run::Repeated(0), left: 0 }
+    }
+
+    /// Passes over `count` values; `None` if there are not so many.
+    pub(crate) fn skip(&mut self, mut count: usize) -> Option<()> {
+        while count > 0 {
+            self.fill()?;
+            let step = count.min(self.left);
+            if let Run::Packed(bit) = &mut self.run {
+                *bit += step * self.width;
+            }
+            self.left -= step;
+            count -= step;
+        }
+        Some(())
+    }
+
+    /// Hands out `count` values; `None` if there are not so many.
+    pub(crate) fn take(&mut self, mut count: usize, mut value: impl FnMut(u32)) -> Option<()> {
+        while count > 0 {
+            self.fill()?;
+            let step = count.min(self.left);
+            match &mut self.run {
+                Run::Repeated(repeated) => (0..step).for_each(|_| value(*repeated)),
+                Run::Packed(bit) => {
+                    for number in 0..step {
+                        value(packed_at(self.bytes, *bit + number * self.width, self.width));
+                    }
+                    *bit += step * self.width;
+                }
+            }
+            self.left -= step;
+            count -= step;
+        }
+        Some(())
+    }
+
+    /// The next run as a whole: how many values, and the value if it is a repeated one.
+    pub(crate) fn run(&mut self) -> Option<(usize, Option<u32>)> {
+        self.fill()?;
+        let value = match self.run {
+            Run::Repeated(value) => Some(value),
+            Run::Packed(_) => None,
+        };
+        Some((self.left, value))
+    }
+
+    fn fill(&mut self) -> Option<()> {
+        while self.left == 0 {
+            let header = varint(self.bytes, &mut self.at)?;
+            if header & 1 == 0 {
+                self.left = (header >> 1) as usize;
+                let bytes = self.width.div_ceil(8);
+                let value = self.bytes.get(self.at..self.at + bytes)?;
+                self.at += bytes;
+                self.run = Run::Repeated(value.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte)));
+            } else {
+                let groups = (header >> 1) as usize;
+                self.run = Run::Packed(self.at * 8);
+                // The last group may be cut short in the file; reading beyond the end gives zeros.
+                self.left = groups.checked_mul(8)?;
+                self.at = self.at.checked_add(groups.checked_mul(self.width)?)?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// `width` bits, at most 32, from bit `bit` on.
+fn packed_at(bytes: &[u8], bit: usize, width: usize) -> u32 {
+    let first = bit / 8;
+    let word = if let Some(eight) = bytes.get(first..first + 8) {
+        u64::from_le_bytes(eight.try_into().expect("eight bytes"))
+    } else {
+        let rest = bytes.get(first..).unwrap_or_default();
+        rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+    };
+    (word >> (bit % 8)) as u32 & ((1u64 << width) - 1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_and_groups() {
+        // Guarantees both kinds of runs, skipping into the middle of each, and a clean end.
+        // 5 times 3, then the eight values 0..8 of three bits (the example of the format's description).
+        let bytes = [10, 3, 3, 0b1000_1000, 0b1100_0110, 0b1111_1010];
+        let all = |skip: usize| {
+            let mut hybrid = Hybrid::new(&bytes, 3);
+            let mut values = Vec::new();
+            hybrid.skip(skip).unwrap();
+            hybrid.take(13 - skip, |value| values.push(value)).unwrap();
+            values
+        };
+        let expected = [3, 3, 3, 3, 3, 0, 1, 2, 3, 4, 5, 6, 7];
+        for skip in 0..13 {
+            assert_eq!(all(skip), expected[skip..]);
+        }
+        assert!(Hybrid::new(&bytes, 3).skip(14).is_none());
+        assert!(Hybrid::new(&[], 3).skip(1).is_none());
+    }
+}

@@ -1,0 +1,379 @@
+//! One page of a Parquet column, unpacked as far as random access needs.
+//!
+//! Covers what [`super::layout`] writes: version 1 pages, plain, dictionary and delta encodings, zstd or nothing. Everything is
+//! checked against the bytes that are there; a page that does not add up is damage, never a panic. The general reader of the
+//! `parquet` crate sets up two compression contexts and a chain of buffers for each of a hundred columns, which cost more than
+//! nine tenths of reading a trace.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use crate::segment::levels::Hybrid;
+use crate::segment::thrift::{PageHeader, PageKind, page_header};
+use crate::segment::varint::{varint, zigzag};
+
+/// Bytes a page may claim to unpack to.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
+const PLAIN: i64 = 0;
+const PLAIN_DICTIONARY: i64 = 2;
+const DELTA_BINARY_PACKED: i64 = 5;
+const RLE_DICTIONARY: i64 = 8;
+
+/// The physical type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Physical {
+    Bool,
+    /// Fixed width: integers, doubles, ids.
+    Fixed(usize),
+    Bytes,
+}
+
+/// How values of a column nest: the levels that a value which is there has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) physical: Physical,
+    pub(crate) definition_max: u8,
+    pub(crate) repetition_max: u8,
+    pub(crate) is_compressed: bool,
+}
+
+/// Which rows have values.
+#[derive(Debug)]
+pub(crate) enum Levels {
+    /// All rows have one.
+    Required,
+    /// A bit a row says whether it has one.
+    Optional(Vec<u8>),
+    /// No row has any.
+    Nothing,
+    /// Rows have lists: the levels of every entry, and where each row's entries and values begin.
+    Nested { repetition: Vec<u8>, definition: Vec<u8>, entry_starts: Vec<u32>, value_starts: Vec<u32> },
+}
+
+/// The values that are there, in order.
+#[derive(Debug)]
+pub(crate) enum Values {
+    Nothing,
+    /// Numbers into the dictionary, as the hybrid stream with this width that begins at this byte.
+    Numbers {
+        width: usize,
+        start: usize,
+    },
+    /// Values of this width one behind the other, from this byte on.
+    Fixed {
+        width: usize,
+        start: usize,
+    },
+    /// Where each value lies.
+    Bytes(Vec<Range<u32>>),
+    /// A bit a value, from this byte on.
+    Bits {
+        start: usize,
+    },
+    Unpacked(Vec<i64>),
+}
+
+/// An unpacked page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    data: Vec<u8>,
+    pub(crate) rows: usize,
+    pub(crate) levels: Levels,
+    values: Values,
+}
+
+/// Why bytes are no page, for a message.
+pub(crate) type Damage = &'static str;
+
+thread_local! {
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn unpack(packed: &[u8], header: &PageHeader, is_compressed: bool) -> Result<Vec<u8>, Damage> {
+    if header.uncompressed_bytes > UNPACKED_BYTES_MAX {
+        return Err("a page claims to be larger than any page is");
+    }
+    if !is_compressed {
+        return Ok(packed.to_vec());
+    }
+    UNPACKER.with_borrow_mut(|unpacker| {
+        if unpacker.is_none() {
+            *unpacker = zstd::bulk::Decompressor::new().ok();
+        }
+        let unpacker = unpacker.as_mut().ok_or("no memory to unpack a page")?;
+        let bytes = unpacker.decompress(packed, header.uncompressed_bytes).map_err(|_| "a page does not unpack")?;
+        if bytes.len() == header.uncompressed_bytes { Ok(bytes) } else { Err("a page unpacks to a wrong length") }
+    })
+}
+
+impl Page {
+    /// Unpacks a page; `bytes` begins with its header.
+    pub(crate) fn new(bytes: &[u8], shape: Shape, is_dictionary: bool) -> Result<Page, Damage> {
+        let header = page_header(bytes).ok_or("no page header")?;
+        let wanted = if is_dictionary { PageKind::Dictionary } else { PageKind::Data };
+        if header.kind != wanted {
+            return Err("a page of another kind");
+        }
+        let end = header.header_bytes.checked_add(header.compressed_bytes).ok_or("a page too long")?;
+        let packed = bytes.get(header.header_bytes..end).ok_or("a page that is cut off")?;
+        let data = unpack(packed, &header, shape.is_compressed)?;
+        if is_dictionary {
+            let values = Page::plain(&data, 0, shape.physical, header.values)?;
+            return Ok(Page { data, rows: header.values, levels: Levels::Required, values });
+        }
+        let (levels, rows, present, start) = read_levels(&data, shape, header.values)?;
+        let values = match (present, header.encoding) {
+            (0, _) => Values::Nothing,
+            (_, PLAIN) => Page::plain(&data, start, shape.physical, present)?,
+            (_, PLAIN_DICTIONARY | RLE_DICTIONARY) => {
+                let width = usize::from(*data.get(start).ok_or("a page without its bit width")?);
+                if width > 32 {
+                    return Err("a bit width over 32");
+                }
+                Values::Numbers { width, start: start + 1 }
+            }
+            (_, DELTA_BINARY_PACKED) => Values::Unpacked(unpack_delta(&data[start..], present).ok_or("bad deltas")?),
+            _ => return Err("an encoding that is never written"),
+        };
+        Ok(Page { data, rows, levels, values })
+    }
+
+    fn plain(data: &[u8], start: usize, physical: Physical, count: usize) -> Result<Values, Damage> {
+        match physical {
+            Physical::Bool => {
+                let bytes = data.len().saturating_sub(start);
+                if bytes < count.div_ceil(8) { Err("too few bits") } else { Ok(Values::Bits { start }) }
+            }
+            Physical::Fixed(width) => {
+                let bytes = count.checked_mul(width).and_then(|bytes| bytes.checked_add(start));
+                if bytes.is_some_and(|end| end <= data.len()) {
+                    Ok(Values::Fixed { width, start })
+                } else {
+                    Err("too few values")
+                }
+            }
+            Physical::Bytes => {
+                let mut places = Vec::with_capacity(count.min(data.len() / 4));
+                let mut at = start;
+                for _ in 0..count {
+                    let length = data.get(at..at + 4).ok_or("a text without its length")?;
+                    let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+                    let end = (at + 4).checked_add(length).filter(|&end| end <= data.len()).ok_or("a text cut off")?;
+                    places.push(at as u32 + 4..end as u32);
+                    at = end;
+                }
+                Ok(Values::Bytes(places))
+            }
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let levels = match &self.levels {
+            Levels::Required | Levels::Nothing => 0,
+            Levels::Optional(bits) => bits.len(),
+            Levels::Nested { repetition, entry_starts, .. } => repetition.len() * 2 + entry_starts.len() * 8,
+        };
+        let values = match &self.values {
+            Values::Bytes(places) => places.len() * 8,
+            Values::Unpacked(values) => values.len() * 8,
+            _ => 0,
+        };
+        self.data.len() + levels + values + size_of::<Page>()
+    }
+
+    /// How many values come before the one of `row`.
+    fn rank(&self, row: usize) -> usize {
+        match &self.levels {
+            Levels::Required => row,
+            Levels::Nothing => 0,
+            Levels::Optional(bits) => {
+                let whole: u32 = bits[..row / 8].iter().map(|byte| byte.count_ones()).sum();
+                let rest =
+                    if row.is_multiple_of(8) { 0 } else { (bits[row / 8] & ((1 << (row % 8)) - 1)).count_ones() };
+                (whole + rest) as usize
+            }
+            Levels::Nested { value_starts, .. } => value_starts[row] as usize,
+        }
+    }
+
+    /// Which values belong to `rows`.
+    pub(crate) fn values_of(&self, rows: &Range<usize>) -> Range<usize> {
+        self.rank(rows.start)..self.rank(rows.end)
+    }
+
+    /// Whether an optional or required column has a value in `row`.
+    pub(crate) fn is_present(&self, row: usize) -> bool {
+        match &self.levels {
+            Levels::Required => true,
+            Levels::Optional(bits) => bits[row / 8] >> (row % 8) & 1 == 1,
+            Levels::Nothing | Levels::Nested { .. } => false,
+        }
+    }
+
+    /// Values with numbers in the page's dictionary: hands out the numbers. `None` if the page has no dictionary numbers.
+    pub(crate) fn numbers(&self, values: &Range<usize>, out: impl FnMut(u32)) -> Option<Result<(), Damage>> {
+        let Values::Numbers { width, start } = self.values else { return None };
+        let mut hybrid = Hybrid::new(&self.data[start..], width);
+        let read = hybrid.skip(values.start).and_then(|()| hybrid.take(values.len(), out));
+        Some(read.ok_or("too few dictionary numbers"))
+    }
+
+    /// The bytes of a value that is stored as they are.
+    pub(crate) fn bytes(&self, value: usize) -> Option<&[u8]> {
+        match &self.values {
+            Values::Fixed { width, start } => self.data.get(start + value * width..start + (value + 1) * width),
+            Values::Bytes(places) => {
+                let place = places.get(value)?;
+                self.data.get(place.start as usize..place.end as usize)
+            }
+            _ => None,
+        }
+    }
+
+    /// A value that is stored as an integer, a double's bits, or a bit.
+    pub(crate) fn number(&self, value: usize) -> Option<i64> {
+        match &self.values {
+            Values::Unpacked(values) => values.get(value).copied(),
+            Values::Bits { start } => Some(i64::from(self.data.get(start + value / 8)? >> (value % 8) & 1)),
+            Values::Fixed { width: 8, .. } => Some(i64::from_le_bytes(self.bytes(value)?.try_into().ok()?)),
+            Values::Fixed { width: 4, .. } => Some(i64::from(u32::from_le_bytes(self.bytes(value)?.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+type ReadLevels = (Levels, usize, usize, usize);
+
+/// Reads the levels of a page: which rows have values, how many rows, how many values are there, and where they begin.
+fn read_levels(data: &[u8], shape: Shape, count: usize) -> Result<ReadLevels, Damage> {
+    if shape.definition_max == 0 {
+        return Ok((Levels::Required, count, count, 0));
+    }
+    let width = |max: u8| (u8::BITS - max.leading_zeros()) as usize;
+    if shape.repetition_max == 0 {
+        let (bytes, start) = level_bytes(data, 0)?;
+        let (bits, present) = read_bits(bytes, count).ok_or("bad definition levels")?;
+        let levels = if present == 0 { Levels::Nothing } else { Levels::Optional(bits) };
+        return Ok((levels, count, present, start));
+    }
+    let (repetition, start) = level_bytes(data, 0)?;
+    let (definition, start) = level_bytes(data, start)?;
+    let mut definitions = Hybrid::new(definition, width(shape.definition_max));
+    if definitions.run() == Some((count, Some(0))) {
+        return Ok((Levels::Nothing, count, 0, start));
+    }
+    let (levels, rows, present) =
+        read_nested(Hybrid::new(repetition, width(shape.repetition_max)), definitions, shape.definition_max, count)
+            .ok_or("bad levels")?;
+    Ok((levels, rows, present, start))
+}
+
+/// Levels are preceded by their length. Returns them and where what follows begins.
+fn level_bytes(data: &[u8], at: usize) -> Result<(&[u8], usize), Damage> {
+    let length = data.get(at..at + 4).ok_or("levels without their length")?;
+    let end = at + 4 + u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+    Ok((data.get(at + 4..end).ok_or("levels cut off")?, end))
+}
+
+/// Levels of one bit as a bit a row, and how many are set.
+fn read_bits(bytes: &[u8], count: usize) -> Option<(Vec<u8>, usize)> {
+    if count > UNPACKED_BYTES_MAX {
+        return None;
+    }
+    let mut bits = vec![0u8; count.div_ceil(8)];
+    let mut hybrid = Hybrid::new(bytes, 1);
+    let (mut row, mut present) = (0, 0);
+    while row < count {
+        let (length, repeated) = hybrid.run()?;
+        let length = length.min(count - row);
+        if repeated == Some(0) {
+            hybrid.skip(length)?;
+            row += length;
+            continue;
+        }
+        hybrid.take(length, |bit| {
+            bits[row / 8] |= (bit as u8) << (row % 8);
+            present += bit as usize;
+            row += 1;
+        })?;
+    }
+    Some((bits, present))
+}
+
+fn read_nested(
+    mut repetition: Hybrid<'_>,
+    mut definition: Hybrid<'_>,
+    definition_max: u8,
+    count: usize,
+) -> Option<(Levels, usize, usize)> {
+    if count > UNPACKED_BYTES_MAX {
+        return None;
+    }
+    let (mut repetitions, mut definitions) = (Vec::new(), Vec::new());
+    repetition.take(count, |level| repetitions.push(level as u8))?;
+    definition.take(count, |level| definitions.push(level as u8))?;
+    let (mut entry_starts, mut value_starts) = (Vec::new(), Vec::new());
+    let mut present = 0;
+    for (entry, (&repetition, &definition)) in repetitions.iter().zip(&definitions).enumerate() {
+        if repetition == 0 {
+            entry_starts.push(entry as u32);
+            value_starts.push(present);
+        }
+        present += u32::from(definition == definition_max);
+    }
+    let rows = entry_starts.len();
+    entry_starts.push(count as u32);
+    value_starts.push(present);
+    let levels = Levels::Nested { repetition: repetitions, definition: definitions, entry_starts, value_starts };
+    Some((levels, rows, present as usize))
+}
+
+/// Unpacks DELTA_BINARY_PACKED integers.
+fn unpack_delta(bytes: &[u8], count: usize) -> Option<Vec<i64>> {
+    let mut at = 0;
+    let block = usize::try_from(varint(bytes, &mut at)?).ok()?;
+    let miniblocks = usize::try_from(varint(bytes, &mut at)?).ok()?;
+    let total = usize::try_from(varint(bytes, &mut at)?).ok()?;
+    if miniblocks == 0 || block == 0 || !block.is_multiple_of(miniblocks) || total != count || block > 1 << 20 {
+        return None;
+    }
+    let per_miniblock = block / miniblocks;
+    let mut value = zigzag(bytes, &mut at)?;
+    let mut values = Vec::with_capacity(count.min(UNPACKED_BYTES_MAX / 8));
+    values.push(value);
+    while values.len() < count {
+        let least = zigzag(bytes, &mut at)?;
+        let widths = bytes.get(at..at + miniblocks)?;
+        at += miniblocks;
+        for &width in widths {
+            if values.len() == count {
+                break;
+            }
+            let length = per_miniblock * usize::from(width) / 8;
+            let packed = bytes.get(at..(at + length).min(bytes.len()))?;
+            at += length;
+            for number in 0..per_miniblock.min(count - values.len()) {
+                let delta = wide_at(packed, number * usize::from(width), usize::from(width))?;
+                value = value.wrapping_add(least).wrapping_add(delta as i64);
+                values.push(value);
+            }
+        }
+    }
+    Some(values)
+}
+
+/// `width` bits, at most 64, from bit `bit` on.
+fn wide_at(bytes: &[u8], bit: usize, width: usize) -> Option<u64> {
+    if width == 0 {
+        return Some(0);
+    }
+    let (first, last) = (bit / 8, (bit + width - 1) / 8);
+    if width > 64 || last >= bytes.len() {
+        return None;
+    }
+    let word = bytes[first..=last].iter().rev().fold(0u128, |word, &byte| word << 8 | u128::from(byte));
+    let mask = u64::MAX >> (64 - width);
+    Some((word >> (bit % 8)) as u64 & mask)
+}
