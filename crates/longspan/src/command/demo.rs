@@ -123,10 +123,10 @@ async fn sell(running: &Running, arguments: DemoArguments) -> Result<()> {
     Ok(())
 }
 
-const WHAT_TO_SEE: &str = "  A small shop of ten services is taking orders now. What to look at:
-    · any `POST /orders`: the customer has an answer in milliseconds, the last effect comes seconds later
-    · status = error: payments that are retried, deliveries that end as dead letters
-    · name =~ batch: consumers that take many messages at once and link to each sender
+const WHAT_TO_SEE: &str = "  A small shop of ten services is taking orders now. What to search for:
+    · name = \"POST /checkout\"  the customer has an answer in milliseconds, the last effect comes seconds later
+    · status = error  payments that are tried again, messages that end as dead letters
+    · messaging.batch.message_count > 1  consumers that take many messages at once and link to each sender
   Ctrl-C ends the demo; its data goes with it.
 ";
 
