@@ -171,6 +171,12 @@ impl NestedWriter {
         self.text.push('}');
     }
 
+    /// Writes a value whose canonical text is known already.
+    pub fn canonical(&mut self, text: &str) {
+        self.separate();
+        self.text.push_str(text);
+    }
+
     fn separate(&mut self) {
         if !matches!(self.text.as_bytes().last(), None | Some(b'[' | b'{' | b':')) {
             self.text.push(',');

@@ -43,6 +43,9 @@ where
     root(&mut deserializer).and_then(|()| deserializer.end()).map_err(|error| refusal(format, &text, &error))
 }
 
+/// Bytes of serde_json's explanation that the sender is told.
+const PROBLEM_BYTES_MAX: usize = 200;
+
 fn refusal(format: Format, text: &str, error: &serde_json::Error) -> DecodeError {
     let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
     let offset = (line_start + error.column()).min(text.len());
@@ -50,8 +53,10 @@ fn refusal(format: Format, text: &str, error: &serde_json::Error) -> DecodeError
     if problem.starts_with("recursion limit exceeded") {
         return DecodeError::TooDeep { format, offset };
     }
-    let problem = problem.rsplit_once(" at line ").map_or(problem.as_str(), |(problem, _)| problem).to_owned();
-    DecodeError::Malformed { format, offset, problem }
+    let problem = problem.rsplit_once(" at line ").map_or(problem.as_str(), |(problem, _)| problem);
+    // The problem may quote the body at any length.
+    let end = problem.floor_char_boundary(PROBLEM_BYTES_MAX);
+    DecodeError::Malformed { format, offset, problem: problem[..end].to_owned() }
 }
 
 /// Skips the value of a field.
@@ -301,7 +306,7 @@ impl fmt::Display for ScalarValue {
             ScalarValue::Bool(value) => write!(f, "{value}"),
             ScalarValue::Int(value) => write!(f, "{value}"),
             ScalarValue::Double(value) => write!(f, "{value}"),
-            ScalarValue::Text(text) => write!(f, "{text:.64?}"),
+            ScalarValue::Text(text) => write!(f, "{text:?}"),
         }
     }
 }

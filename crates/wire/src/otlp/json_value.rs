@@ -3,8 +3,8 @@
 //! An `AnyValue` with more than one value is not JSON of a oneof; the first one that is not `null` counts.
 
 use model::nested::NestedWriter;
-use model::{Nested, TextId, Value};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess};
+use model::{TextId, Value};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess};
 
 use crate::json_read::{Discard, Elements, Fields, List, Object, Scalar, Text, base64_bytes, skip};
 use crate::sink::{AttributeCount, Sink};
@@ -228,7 +228,8 @@ impl Elements for Collection<'_, '_> {
         }
         let mut entry = Entry { sink: self.sink, depth: self.depth + 1, key: None, early: None, written: false };
         Object(&mut entry).deserialize(deserializer)?;
-        entry.close()
+        entry.close();
+        Ok(())
     }
 }
 
@@ -244,16 +245,15 @@ struct Entry<'m, 'l> {
 }
 
 impl Entry<'_, '_> {
-    fn close<E: Error>(self) -> Result<(), E> {
+    fn close(self) {
         if self.written {
-            return Ok(());
+            return;
         }
         self.sink.nested_key(self.key.as_deref().unwrap_or_default());
         match self.early {
-            Some(early) => Nested::parse(early.text()).map_err(E::custom)?.write(&mut self.sink.nested),
+            Some(early) => self.sink.nested.canonical(early.text()),
             None => self.sink.nested.empty(),
         }
-        Ok(())
     }
 }
 

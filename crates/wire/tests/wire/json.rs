@@ -289,6 +289,18 @@ fn nonsense_is_refused_with_its_place() {
 }
 
 #[test]
+fn refusals_are_short() {
+    // Guarantees that a refusal never gives a large part of the body back.
+    let long = "é".repeat(1 << 20);
+    for fields in
+        [format!(r#""startTimeUnixNano":"{long}""#), format!(r#""events":"{long}""#), format!(r#""x":{long}"#)]
+    {
+        let refusal = decode(Format::OtlpJson, span_with(&fields).as_bytes(), &Limits::DEFAULT).unwrap_err();
+        assert!(refusal.to_string().len() < 300, "{} bytes", refusal.to_string().len());
+    }
+}
+
+#[test]
 fn values_nested_ten_thousand_deep_are_refused() {
     // Guarantees that deep values are refused instead of exhausting the stack, whichever part of the body they are in.
     let array = r#"{"arrayValue":{"values":["#.repeat(10_000);
