@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`rng`] | a small seeded generator of numbers; the same seed gives the same test |
 //! | [`spans`] | batches of odd spans, and a readable normal form to compare by |
-//! | [`reference`] | a naive store that keeps everything in a list |
+//! | [`mod@reference`] | a naive store that keeps everything in a list |
 
 pub mod reference;
 pub mod rng;
