@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`], [`memory`] | what can be set, and who gets how much memory |
 //! | [`run`] | starting and stopping |
-//! | [`listen`], [`routes`], [`guard`] | connections; what each listener serves; what protects browsers |
+//! | [`listen`], [`patience`], [`routes`], [`guard`] | connections; slow peers; what each listener serves; what protects browsers |
 //! | [`receive`] | OTLP over gRPC and HTTP, Zipkin |
 //! | [`intake`], [`budget`], [`inflate`], [`admit`] | from a body to its OK |
 //! | [`phase`], [`app`] | the store as it comes and goes; what all listeners share |
@@ -29,6 +29,7 @@ pub mod listen;
 pub mod memory;
 pub mod metrics;
 pub mod page;
+pub mod patience;
 pub mod phase;
 pub mod receive;
 pub mod routes;

@@ -20,9 +20,10 @@ use tower::ServiceExt;
 
 use crate::config::Listen;
 use crate::metrics::Metrics;
+use crate::patience::{Patience, Progress, TimedSocket};
 
-/// How long the head of a request may take, and how long a connection may idle between requests.
-const HEAD_READ_MAX: Duration = Duration::from_secs(10);
+/// Longer than the minute at which metrics are usually exported, so that their connections stay.
+const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_mins(2) };
 /// How often a silent HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const MAX_CONCURRENT_STREAMS: u32 = 250;
@@ -119,9 +120,19 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
     // A reply is one small write: waiting to fill a packet would only delay it. Not being able to say so is no reason to fail.
     drop(stream.set_nodelay(true));
-    let service =
-        router.map_request(|request: http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new));
-    let service = service.map_err(|never: Infallible| match never {});
+    let progress = Progress::default();
+    let stream = TimedSocket::new(stream, PATIENCE, progress.clone());
+    let answered = progress.clone();
+    let service = router
+        .map_request(move |request: http::Request<hyper::body::Incoming>| {
+            progress.request_begins(request.version());
+            request.map(axum::body::Body::new)
+        })
+        .map_response(move |response| {
+            answered.answer_begins();
+            response
+        })
+        .map_err(|never: Infallible| match never {});
     let builder = builder();
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
@@ -139,7 +150,7 @@ async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_READ_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
