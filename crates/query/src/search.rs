@@ -107,14 +107,23 @@ impl<'s, S: Source> Run<'s, S> {
     fn queue_parts(&mut self) {
         let (start, durations) = (self.search.range.start_unix_nano, self.durations.clone());
         for part in self.source.parts() {
-            let (first, last) = part.start_bounds();
-            let (shortest, longest) = part.duration_bounds();
+            let Some(((first, last), (shortest, longest))) = self.bounds(&part) else { continue };
             let below = self.below.min(Key::before(u128::from(last) + 1));
             let in_time = last >= start && Key::before(first.into()) < below;
             if in_time && *durations.start() <= longest && shortest <= *durations.end() {
                 self.parts.push(Waiting { below, part });
             }
         }
+    }
+
+    /// The starts and durations that a matching span of a part can have; nothing if none can match.
+    fn bounds(&self, part: &S::Part) -> Option<((u64, u64), (u64, u64))> {
+        let Some(service) = self.search.filter.required_service() else {
+            return Some((part.start_bounds(), part.duration_bounds()));
+        };
+        let bounds = part.service_bounds(service)?;
+        let possible = bounds.errors > 0 || !self.search.filter.requires_error();
+        possible.then_some((bounds.starts, bounds.durations))
     }
 
     /// Makes candidates of traces that are known by their ids.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::{SpanBatch, TraceId};
-use store::{Projection, Snapshot};
+use store::{Projection, ServiceBounds, Snapshot};
 
 use crate::contract::QueryError;
 
@@ -32,6 +32,9 @@ pub trait Part {
 
     /// The shortest and the longest duration.
     fn duration_bounds(&self) -> (u64, u64);
+
+    /// Bounds of the records of one service; nothing if it has none here.
+    fn service_bounds(&self, service: &str) -> Option<ServiceBounds>;
 
     /// How many records there are.
     fn span_count(&self) -> usize;
@@ -66,6 +69,10 @@ impl Part for store::Part {
 
     fn duration_bounds(&self) -> (u64, u64) {
         store::Part::duration_bounds(self)
+    }
+
+    fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
+        store::Part::service_bounds(self, service)
     }
 
     fn span_count(&self) -> usize {

@@ -48,5 +48,5 @@ pub use metrics::Metrics;
 pub use open::Replay;
 pub use options::{Durability, StoreOptions};
 pub use segment::source::{Intrinsic, intrinsic_pair_hash};
-pub use snapshot::{IncomingLink, Part, Projection, Snapshot, Wanted};
+pub use snapshot::{Fields, IncomingLink, Part, Projection, ServiceBounds, Snapshot, Wanted};
 pub use store::{Stats, Store};

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
 use model::text::hash_text;
-use model::{NOTE_TIME_OUT_OF_RANGE, SpanBatch, TraceId};
+use model::{NOTE_TIME_OUT_OF_RANGE, SpanBatch, StatusCode, TraceId};
 
 use crate::catalog::Catalog;
+use crate::snapshot::ServiceBounds;
 
 /// A batch in memory, with what a search wants to know before it looks inside.
 #[derive(Debug)]
@@ -29,6 +30,21 @@ impl HeldBatch {
         let durations = (durations.clone().min().unwrap_or(0), durations.max().unwrap_or(0));
         let starts = batch.start_bounds().unwrap_or((0, 0));
         HeldBatch { batch: Arc::new(batch), starts, durations, catalog: OnceLock::new() }
+    }
+
+    /// Bounds of the spans of one service; `None` if it has none.
+    pub(crate) fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
+        let service = self.batch.text.find(service.as_bytes())?;
+        let mut found = None;
+        let is_of_service =
+            |scope: &model::Scope| self.batch.resources[scope.resource as usize].service_name == service;
+        let scopes: Vec<bool> = self.batch.scopes.iter().map(is_of_service).collect();
+        for row in self.batch.rows.iter().filter(|row| scopes[row.scope as usize]) {
+            let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
+            let is_error = StatusCode(row.status_code) == StatusCode::ERROR;
+            found.get_or_insert(ServiceBounds::EMPTY).add(row.start_unix_nano, duration_ns, is_error);
+        }
+        found
     }
 
     /// What the batch has to offer; counted when first asked for.

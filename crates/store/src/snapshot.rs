@@ -32,9 +32,41 @@ impl Wanted {
     }
 }
 
-/// What is read of each span. Ids, times, name, kind, status, notes, scope and resource always are.
+/// Which of the fields that every span has are read. Trace id, start, scope and resource always are; the others are zero or
+/// empty if they are not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each column is read or not, in any combination")]
+pub struct Fields {
+    /// Span id and parent span id.
+    pub ids: bool,
+    /// The end, which gives the duration.
+    pub end: bool,
+    /// The name.
+    pub name: bool,
+    /// The kind.
+    pub kind: bool,
+    /// The status code.
+    pub status: bool,
+}
+
+impl Fields {
+    /// All of them.
+    pub const ALL: Fields = Fields { ids: true, end: true, name: true, kind: true, status: true };
+    /// None of them.
+    pub const NONE: Fields = Fields { ids: false, end: false, name: false, kind: false, status: false };
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields::ALL
+    }
+}
+
+/// What is read of each span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Projection {
+    /// Fields that every span has.
+    pub fields: Fields,
     /// Status message, trace state, flags and dropped counts.
     pub texts: bool,
     /// The span's own attributes.
@@ -48,7 +80,7 @@ pub struct Projection {
 impl Projection {
     /// Everything.
     pub fn all() -> Self {
-        Projection { texts: true, attributes: Wanted::All, events: true, links: true }
+        Projection { fields: Fields::ALL, texts: true, attributes: Wanted::All, events: true, links: true }
     }
 }
 
@@ -159,6 +191,30 @@ fn pick_rows(rows: &[(Arc<SpanBatch>, u32)]) -> SpanBatch {
     merger.finish()
 }
 
+/// Bounds of the spans that one service has in a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceBounds {
+    /// How many have an error status.
+    pub errors: u32,
+    /// The earliest and latest start, Unix nanoseconds.
+    pub starts: (u64, u64),
+    /// The shortest and longest duration, nanoseconds.
+    pub durations: (u64, u64),
+}
+
+impl ServiceBounds {
+    /// The bounds of no span.
+    pub(crate) const EMPTY: ServiceBounds =
+        ServiceBounds { errors: 0, starts: (u64::MAX, 0), durations: (u64::MAX, 0) };
+
+    /// Takes one more span in.
+    pub(crate) fn add(&mut self, start_unix_nano: u64, duration_ns: u64, is_error: bool) {
+        self.errors += u32::from(is_error);
+        self.starts = (self.starts.0.min(start_unix_nano), self.starts.1.max(start_unix_nano));
+        self.durations = (self.durations.0.min(duration_ns), self.durations.1.max(duration_ns));
+    }
+}
+
 /// A unit that a search goes through: a block of a segment, or a batch in memory.
 #[derive(Debug, Clone)]
 pub struct Part(Kind);
@@ -189,6 +245,14 @@ impl Part {
                 (block.duration_min, block.duration_max)
             }
             Kind::Memory(held) => held.durations,
+        }
+    }
+
+    /// Bounds of the spans of one service; `None` if it has none here.
+    pub fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
+        match &self.0 {
+            Kind::Block { segment, number } => segment.index.service_bounds(*number, service),
+            Kind::Memory(held) => held.service_bounds(service),
         }
     }
 

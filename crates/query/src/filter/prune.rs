@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 
 use model::attributes::pair_hash;
 use model::text::hash_text;
-use model::{Level, TraceId};
-use store::{Intrinsic, Projection, Wanted, intrinsic_pair_hash};
+use model::{Level, StatusCode, TraceId};
+use store::{Fields, Intrinsic, Projection, Wanted, intrinsic_pair_hash};
 
 use super::check::equal_texts;
 use super::{Field, Filter, Literal, Op};
@@ -62,7 +62,7 @@ impl Filter {
 
     /// What must be read of spans to evaluate the filter.
     pub fn projection(&self) -> Projection {
-        let mut projection = Projection::default();
+        let mut projection = Projection { fields: Fields::NONE, ..Projection::default() };
         self.each_field(&mut |field| field.project(&mut projection));
         projection
     }
@@ -107,6 +107,26 @@ impl Filter {
         }
     }
 
+    /// The service that every matching span is of, if the filter says so.
+    pub fn required_service(&self) -> Option<&str> {
+        match self {
+            Filter::Compare { field: Field::Service, op: Op::Equal, value: Literal::Text(service) } => Some(service),
+            Filter::And(parts) => parts.iter().find_map(Filter::required_service),
+            _ => None,
+        }
+    }
+
+    /// Whether every matching span has an error status.
+    pub fn requires_error(&self) -> bool {
+        match self {
+            Filter::Compare { field: Field::Status, op: Op::Equal, value: Literal::Text(status) } => {
+                StatusCode::from_name(status) == Some(StatusCode::ERROR)
+            }
+            Filter::And(parts) => parts.iter().any(Filter::requires_error),
+            _ => false,
+        }
+    }
+
     fn each_field(&self, visit: &mut dyn FnMut(&Field)) {
         match self {
             Filter::All => {}
@@ -124,6 +144,11 @@ impl Field {
     /// Adds to a projection what must be read to know the field's values.
     pub(crate) fn project(&self, projection: &mut Projection) {
         match self {
+            Field::Name => projection.fields.name = true,
+            Field::Kind => projection.fields.kind = true,
+            Field::Status => projection.fields.status = true,
+            Field::Duration => projection.fields.end = true,
+            Field::SpanId | Field::ParentSpanId => projection.fields.ids = true,
             Field::StatusMessage => projection.texts = true,
             Field::EventName => projection.events = true,
             Field::Attribute { level, key } => {
@@ -134,7 +159,7 @@ impl Field {
                     add_key(&mut projection.attributes, key);
                 }
             }
-            _ => {}
+            Field::Service | Field::ScopeName | Field::TraceId => {}
         }
     }
 }

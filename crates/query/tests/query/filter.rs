@@ -9,7 +9,7 @@ use model::{Level, SpanBatch, SpanRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use query::{Filter, parse};
-use store::{Intrinsic, Projection, Wanted, intrinsic_pair_hash};
+use store::{Fields, Intrinsic, Projection, Wanted, intrinsic_pair_hash};
 
 use crate::{generate, oracle};
 
@@ -112,10 +112,13 @@ fn duration_bounds_follow_the_tree() {
 fn only_what_is_asked_about_is_read() {
     // Guarantees that conditions on columns, resource and scope read nothing more, and that levels are told apart.
     let read = |query: &str| parse(query).unwrap().projection();
-    assert_eq!(read("service = a name = b duration > 1 resource.x = 1 scope.y = 2"), Projection::default());
+    let nothing = Projection { fields: Fields::NONE, ..Projection::default() };
+    assert_eq!(read("service = a resource.x = 1 scope.y = 2"), nothing);
+    let fields = Fields { name: true, end: true, ..Fields::NONE };
+    assert_eq!(read("name = b duration > 1"), Projection { fields, ..Projection::default() });
     let keys = Wanted::Keys(vec!["x".to_owned()]);
-    assert_eq!(read("span.x = 1 not span.x = 2"), Projection { attributes: keys.clone(), ..Projection::default() });
-    assert_eq!(read("x = 1"), Projection { texts: false, attributes: keys, events: true, links: true });
-    assert_eq!(read("link.x = 1"), Projection { links: true, ..Projection::default() });
+    assert_eq!(read("span.x = 1 not span.x = 2"), Projection { attributes: keys.clone(), ..nothing.clone() });
+    assert_eq!(read("x = 1"), Projection { attributes: keys, events: true, links: true, ..nothing.clone() });
+    assert_eq!(read("link.x = 1"), Projection { links: true, ..nothing });
     assert!(read("event_name = x").events && read("status_message = x").texts);
 }

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{BatchMerger, Source as MergeSource, SpanBatch, SpanKey, SpanRef, TraceId};
+use model::{BatchMerger, Source as MergeSource, SpanBatch, SpanKey, SpanRef, StatusCode, TraceId};
 use query::source::{Part, Source};
 use query::{Filter, QueryError, TimeRange};
-use store::Projection;
+use store::{Projection, ServiceBounds};
 
 use crate::filter::pairs_of;
 use crate::oracle;
@@ -108,6 +108,17 @@ impl Part for MemoryPart {
     fn duration_bounds(&self) -> (u64, u64) {
         let durations = || self.batch.spans().map(SpanRef::duration_ns);
         (durations().min().expect("a part has spans"), durations().max().expect("a part has spans"))
+    }
+
+    fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
+        let spans = || self.batch.spans().filter(|span| span.service_name() == service);
+        let starts = || spans().map(SpanRef::start_unix_nano);
+        let durations = || spans().map(SpanRef::duration_ns);
+        Some(ServiceBounds {
+            errors: spans().filter(|span| span.status() == StatusCode::ERROR).count() as u32,
+            starts: (starts().min()?, starts().max()?),
+            durations: (durations().min()?, durations().max()?),
+        })
     }
 
     fn span_count(&self) -> usize {

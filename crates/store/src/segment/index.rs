@@ -12,12 +12,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use model::text::hash_text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::Catalog;
 use crate::disk::Located;
 use crate::error::ReadError;
 use crate::segment::filter::{build_filter, filter_may_contain};
+use crate::snapshot::ServiceBounds;
 
 const MAGIC: &[u8; 8] = b"LSPANIDX";
 const VERSION: u32 = 1;
@@ -41,6 +43,9 @@ enum SectionKind {
     LinkTargets = 5,
     /// The catalog as JSON.
     Catalog = 6,
+    /// For each block how many services it has u32, 0 u32, and for each: hash of its name u64, errors u32, 0 u32, start min and
+    /// max u64, duration min and max u64; sorted. A count of `u32::MAX` is followed by nothing: too many to say.
+    Services = 7,
 }
 
 /// Bounds of a block of rows.
@@ -71,6 +76,13 @@ impl Block {
     }
 }
 
+/// Bounds of each service of a block, by the hash of its name, sorted.
+pub(crate) type BlockServices = Vec<(u64, ServiceBounds)>;
+
+/// A block with more services than this says nothing about each.
+const BLOCK_SERVICES_MAX: usize = 512;
+const SERVICE_BYTES: usize = 48;
+
 /// Consecutive rows that belong to one hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -84,13 +96,15 @@ pub(crate) struct Place {
 pub(crate) struct IndexWriter {
     blocks: Vec<Block>,
     filters: Vec<u8>,
+    services: Vec<u8>,
     pub(crate) traces: Vec<Place>,
     pub(crate) link_targets: Vec<Place>,
 }
 
 impl IndexWriter {
     /// Ends a block whose rows have these `key = value` hashes.
-    pub(crate) fn push_block(&mut self, mut block: Block, pair_hashes: &mut Vec<u64>) {
+    pub(crate) fn push_block(&mut self, mut block: Block, services: &BlockServices, pair_hashes: &mut Vec<u64>) {
+        services_to_bytes(services, &mut self.services);
         let filter = build_filter(pair_hashes);
         block.filter_offset = self.filters.len() as u64;
         block.filter_bytes = filter.len() as u64;
@@ -113,6 +127,7 @@ impl IndexWriter {
             (SectionKind::Traces, places_to_bytes(&self.traces)),
             (SectionKind::TraceFilter, build_filter(&mut hashes)),
             (SectionKind::LinkTargets, places_to_bytes(&self.link_targets)),
+            (SectionKind::Services, self.services),
             (SectionKind::Catalog, serde_json::to_vec(catalog).expect("a catalog is always JSON")),
         ];
         let mut out = Vec::new();
@@ -156,6 +171,40 @@ fn blocks_to_bytes(blocks: &[Block]) -> Vec<u8> {
     out
 }
 
+fn services_to_bytes(services: &BlockServices, out: &mut Vec<u8>) {
+    let too_many = services.len() > BLOCK_SERVICES_MAX;
+    let count = if too_many { u32::MAX } else { services.len() as u32 };
+    out.extend_from_slice(&u64::from(count).to_le_bytes());
+    for (hash, bounds) in services.iter().take(if too_many { 0 } else { services.len() }) {
+        out.extend_from_slice(&hash.to_le_bytes());
+        out.extend_from_slice(&u64::from(bounds.errors).to_le_bytes());
+        for number in [bounds.starts.0, bounds.starts.1, bounds.durations.0, bounds.durations.1] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+}
+
+fn services_from_bytes(bytes: &[u8], blocks: usize) -> Option<Vec<Option<BlockServices>>> {
+    let mut at = 0;
+    let mut all = Vec::with_capacity(blocks);
+    for _ in 0..blocks {
+        let count = u32_at(bytes.get(at..at + 8)?, 0);
+        at += 8;
+        if count == u32::MAX {
+            all.push(None);
+            continue;
+        }
+        let end = at.checked_add((count as usize).checked_mul(SERVICE_BYTES)?)?;
+        let service = |bytes: &[u8]| {
+            let (starts, durations) = ((u64_at(bytes, 16), u64_at(bytes, 24)), (u64_at(bytes, 32), u64_at(bytes, 40)));
+            (u64_at(bytes, 0), ServiceBounds { errors: u32_at(bytes, 8), starts, durations })
+        };
+        all.push(Some(bytes.get(at..end)?.chunks_exact(SERVICE_BYTES).map(service).collect()));
+        at = end;
+    }
+    Some(all)
+}
+
 fn places_to_bytes(places: &[Place]) -> Vec<u8> {
     let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
     for place in places {
@@ -173,6 +222,7 @@ pub(crate) struct Index {
     sections: Vec<Section>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) catalog: Catalog,
+    services: Vec<Option<BlockServices>>,
     trace_filter: Vec<u8>,
     block_filters: OnceLock<Arc<[u8]>>,
     traces: OnceLock<Arc<[u8]>>,
@@ -196,12 +246,16 @@ impl Index {
             sections,
             blocks: Vec::new(),
             catalog: Catalog::default(),
+            services: Vec::new(),
             trace_filter: Vec::new(),
             block_filters: OnceLock::new(),
             traces: OnceLock::new(),
             link_targets: OnceLock::new(),
         };
         index.blocks = blocks_from_bytes(&index.section(SectionKind::Blocks)?);
+        let services = index.section(SectionKind::Services)?;
+        let services = services_from_bytes(&services, index.blocks.len());
+        index.services = services.ok_or_else(|| ReadError::corrupt(index.path(), "the services do not add up"))?;
         index.trace_filter = index.section(SectionKind::TraceFilter)?;
         let catalog = index.section(SectionKind::Catalog)?;
         index.catalog = serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(index.path(), error))?;
@@ -229,6 +283,18 @@ impl Index {
         }
         let bytes: Arc<[u8]> = self.section(kind)?.into();
         Ok(Arc::clone(cell.get_or_init(|| bytes)))
+    }
+
+    /// Bounds of a service's rows in block `number`; `None` if it has none.
+    pub(crate) fn service_bounds(&self, number: usize, service: &str) -> Option<ServiceBounds> {
+        let block = &self.blocks[number];
+        let Some(services) = &self.services[number] else {
+            let (starts, durations) = ((block.start_min, block.start_max), (block.duration_min, block.duration_max));
+            return Some(ServiceBounds { errors: block.errors, starts, durations });
+        };
+        let hash = hash_text(service.as_bytes());
+        let place = services.binary_search_by_key(&hash, |(service, _)| *service).ok()?;
+        Some(services[place].1)
     }
 
     /// Whether rows of block `number` may have a `key = value` of this hash.

@@ -175,6 +175,15 @@ pub(crate) fn numbers(pages: &[PageRows]) -> Result<Option<Vec<Option<i64>>>, Da
     Ok(Some(out))
 }
 
+/// A flat column of numbers that every row has.
+pub(crate) fn required_numbers(pages: &[PageRows]) -> Result<Vec<i64>, Damage> {
+    let mut out = Vec::with_capacity(row_count(pages));
+    for page in pages {
+        page.each_number(|number| out.push(number))?;
+    }
+    if out.len() == row_count(pages) { Ok(out) } else { Err(SHORT) }
+}
+
 /// A flat column of ids; a row without one has zeros.
 pub(crate) fn ids<const N: usize>(pages: &[PageRows]) -> Result<Vec<[u8; N]>, Damage> {
     let mut out = vec![[0; N]; row_count(pages)];

@@ -13,7 +13,7 @@ use crate::segment::layout::{AttributeColumn, ColumnType};
 use crate::segment::leaf::{self, NestedLeaf};
 use crate::segment::page::Damage;
 use crate::segment::parquet_file::ParquetFile;
-use crate::snapshot::{Projection, Wanted};
+use crate::snapshot::{Fields, Projection, Wanted};
 
 /// Reads rows of a segment.
 #[derive(Debug)]
@@ -54,50 +54,71 @@ impl RowReader<'_> {
 
     /// A batch with the scopes that the rows refer to, and each row's scope in it.
     fn scopes(&self) -> Result<(SpanBatch, Vec<u32>), ReadError> {
+        let ids = self.required_numbers("scope_id")?;
+        let count = self.context.scopes.len();
+        if ids.iter().any(|&id| id < 0 || id as usize >= count) {
+            return Err(self.spans.damaged("a span has an unknown scope"));
+        }
+        if ids.len() >= count {
+            // Many rows use most scopes, and copying all of them as they are is far cheaper than merging each.
+            return Ok((self.context.clone(), ids.into_iter().map(|id| id as u32).collect()));
+        }
         let mut merger = BatchMerger::default();
         let mut source = model::Source::new(self.context);
-        let ids = self.required_numbers("scope_id")?;
-        let mut last = None;
-        let mut scopes = Vec::with_capacity(ids.len());
-        for id in ids {
-            if last.is_none_or(|(known, _)| known != id) {
-                let scope = u32::try_from(id).ok().filter(|&scope| (scope as usize) < self.context.scopes.len());
-                let scope = scope.ok_or_else(|| self.spans.damaged("a span has an unknown scope"))?;
-                last = Some((id, merger.scope(&mut source, scope)));
-            }
-            scopes.extend(last.map(|(_, scope)| scope));
-        }
+        let scopes = ids.into_iter().map(|id| merger.scope(&mut source, id as u32)).collect();
         Ok((merger.finish(), scopes))
     }
 
     fn rows(&self, text: &mut TextTable, scopes: &[u32]) -> Result<Vec<SpanRow>, ReadError> {
         let trace_ids: Vec<[u8; 16]> = self.ids("trace_id")?;
-        let (span_ids, parents): (Vec<[u8; 8]>, Vec<[u8; 8]>) = (self.ids("span_id")?, self.ids("parent_span_id")?);
-        let (starts, durations) = (self.required_numbers("start_time")?, self.required_numbers("duration_ns")?);
-        let notes = self.required_numbers("notes")?;
-        let names = self.texts("name", text)?.ok_or_else(|| self.spans.damaged(NO_NAME))?;
-        let kinds = self.named("kind", |name| SpanKind::from_name(name).map(|kind| kind.0))?;
-        let statuses = self.named("status", |name| StatusCode::from_name(name).map(|code| code.0))?;
+        let (starts, notes) = (self.required_numbers("start_time")?, self.required_numbers("notes")?);
         let mut rows: Vec<SpanRow> = Vec::with_capacity(scopes.len());
         for (at, &scope) in scopes.iter().enumerate() {
             rows.push(SpanRow {
                 trace_id: TraceId(trace_ids[at]),
-                span_id: SpanId(span_ids[at]),
-                parent_span_id: SpanId(parents[at]),
                 start_unix_nano: starts[at] as u64,
-                end_unix_nano: (starts[at] as u64).wrapping_add(durations[at] as u64),
-                name: names[at].unwrap_or_default(),
-                kind: kinds[at],
-                status_code: statuses[at],
+                end_unix_nano: starts[at] as u64,
                 scope,
                 notes: notes[at] as u8,
                 ..SpanRow::default()
             });
         }
+        self.common_fields(text, &mut rows)?;
         if self.projection.texts {
             self.rare_fields(text, &mut rows)?;
         }
         Ok(rows)
+    }
+
+    /// Fields that every span has and a search may not need.
+    fn common_fields(&self, text: &mut TextTable, rows: &mut [SpanRow]) -> Result<(), ReadError> {
+        let Fields { ids, end, name, kind, status } = self.projection.fields;
+        if ids {
+            let (spans, parents): (Vec<[u8; 8]>, Vec<[u8; 8]>) = (self.ids("span_id")?, self.ids("parent_span_id")?);
+            for (row, (span, parent)) in rows.iter_mut().zip(spans.into_iter().zip(parents)) {
+                (row.span_id, row.parent_span_id) = (SpanId(span), SpanId(parent));
+            }
+        }
+        if end {
+            for (row, duration) in rows.iter_mut().zip(self.required_numbers("duration_ns")?) {
+                row.end_unix_nano = row.start_unix_nano.wrapping_add(duration as u64);
+            }
+        }
+        if name {
+            let names = self.texts("name", text)?.ok_or_else(|| self.spans.damaged(NO_NAME))?;
+            for (row, name) in rows.iter_mut().zip(names) {
+                row.name = name.unwrap_or_default();
+            }
+        }
+        if kind {
+            let kinds = self.named("kind", |name| SpanKind::from_name(name).map(|kind| kind.0))?;
+            rows.iter_mut().zip(kinds).for_each(|(row, kind)| row.kind = kind);
+        }
+        if status {
+            let statuses = self.named("status", |name| StatusCode::from_name(name).map(|code| code.0))?;
+            rows.iter_mut().zip(statuses).for_each(|(row, code)| row.status_code = code);
+        }
+        Ok(())
     }
 
     /// Fields that few spans have, and searches do not look at.
@@ -135,8 +156,7 @@ impl RowReader<'_> {
 
     fn required_numbers(&self, name: &str) -> Result<Vec<i64>, ReadError> {
         let pages = self.spans.pages(name, self.ranges)?;
-        let numbers = leaf::numbers(&pages).map_err(|damage| self.spans.damaged(damage))?.unwrap_or_default();
-        Ok(numbers.into_iter().map(Option::unwrap_or_default).collect())
+        leaf::required_numbers(&pages).map_err(|damage| self.spans.damaged(damage))
     }
 
     /// A column of names as the numbers they stand for.

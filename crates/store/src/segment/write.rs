@@ -26,10 +26,11 @@ use crate::filenames;
 use crate::options::BLOCK_ROWS;
 use crate::segment::arrays::{ChunkBuilder, append_pair, id_array, map_builder};
 use crate::segment::columns::choose_columns;
-use crate::segment::index::{Block, IndexWriter, Place};
+use crate::segment::index::{Block, BlockServices, IndexWriter, Place};
 use crate::segment::layout::{links_schema, scopes_schema, small_properties, spans_properties, spans_schema};
 use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::source::{Intrinsic, RowAt, SealSource};
+use crate::snapshot::ServiceBounds;
 
 /// What is known of a segment before it is written.
 #[derive(Debug, Clone)]
@@ -158,7 +159,8 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
         let (rows, scope_ids) = chunks.next()?;
         let arrays = builder.build(rows, scope_ids);
         contexts.note(scope_ids, &mut builder.pair_hashes);
-        index.push_block(block_of(source, rows), &mut builder.pair_hashes);
+        let services = services_of(source, rows);
+        index.push_block(block_of(source, rows), &services, &mut builder.pair_hashes);
         Some(arrays)
     })?;
     write_scopes(aside, &contexts.batch)?;
@@ -205,6 +207,23 @@ fn block_of(source: &SealSource<'_>, rows: &[RowAt]) -> Block {
         block.add(row.start_unix_nano, duration_ns, StatusCode(row.status_code) == StatusCode::ERROR);
     }
     block
+}
+
+/// Bounds of each service's rows.
+fn services_of(source: &SealSource<'_>, rows: &[RowAt]) -> BlockServices {
+    let mut services: HashMap<TextId, ServiceBounds> = HashMap::new();
+    for &at in rows {
+        let (batch, row) = (source.batch(at), source.row(at));
+        let service = batch.resources[batch.scopes[row.scope as usize].resource as usize].service_name;
+        let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
+        let is_error = StatusCode(row.status_code) == StatusCode::ERROR;
+        let bounds = services.entry(source.text(at.batch, service)).or_insert(ServiceBounds::EMPTY);
+        bounds.add(row.start_unix_nano, duration_ns, is_error);
+    }
+    let mut sorted: BlockServices =
+        services.into_iter().map(|(service, bounds)| (source.texts.hash(service), bounds)).collect();
+    sorted.sort_unstable_by_key(|(hash, _)| *hash);
+    sorted
 }
 
 fn trace_places(source: &SealSource<'_>, rows: &[RowAt]) -> Vec<Place> {

@@ -42,6 +42,11 @@ fn assert_parts(snapshot: &Snapshot, reference: &ReferenceStore, when: &str) {
             let ((start_min, start_max), (short, long)) = (part.start_bounds(), part.duration_bounds());
             assert!((start_min..=start_max).contains(&span.start_unix_nano()));
             assert!((short..=long).contains(&span.duration_ns()));
+            let service = part.service_bounds(span.service_name()).expect("the service has a span here");
+            assert!((service.starts.0..=service.starts.1).contains(&span.start_unix_nano()));
+            assert!((service.durations.0..=service.durations.1).contains(&span.duration_ns()));
+            assert!(service.errors > 0 || span.status() != model::StatusCode::ERROR);
+            assert!(part.service_bounds("nobody").is_none());
             for hash in hashes_of(span) {
                 assert!(part.may_contain(hash).unwrap(), "a filter denies what is there, {when}");
             }
