@@ -12,7 +12,7 @@ use store::{Store, StoreError, StoreOptions};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::admit::AdmitAgain;
 use crate::app::{App, Listening};
@@ -119,11 +119,11 @@ impl Group {
         self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone()));
     }
 
-    /// Stops accepting, lets requests under way finish, and then lets go of the rest.
-    async fn finish(&mut self) {
+    /// Stops accepting, lets requests under way finish until the deadline, and then lets go of the rest.
+    async fn finish(&mut self, deadline: Instant) {
         self.stop.send_replace(true);
         let all = async { while self.listeners.join_next().await.is_some() {} };
-        if timeout(DRAIN_MAX, all).await.is_err() {
+        if timeout_at(deadline, all).await.is_err() {
             tracing::warn!(seconds = DRAIN_MAX.as_secs(), "requests under way did not finish in time");
             self.listeners.shutdown().await;
         }
@@ -151,8 +151,9 @@ impl Running {
     /// Stops in order: not ready, no new requests, requests under way, the store.
     pub async fn stop(mut self) {
         self.setter.drain();
-        self.receivers.finish().await;
-        self.readers.finish().await;
+        let deadline = Instant::now() + DRAIN_MAX;
+        self.receivers.finish(deadline).await;
+        self.readers.finish(deadline).await;
         let last = self.setter.stop();
         drop(std::fs::remove_file(self.app.options.data.join(LISTENING_FILE)));
         let closing = tokio::task::spawn_blocking(move || drop(last));

@@ -1,12 +1,14 @@
 //! Starting and stopping.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use server::config::Listen;
 use server::run::{StartError, start};
 use tokio::runtime::Runtime;
 
-use crate::server::{ORDER_TRACE, TestServer, options};
+use crate::server::{ORDER_TRACE, TestServer, fixture, options};
 
 #[test]
 fn what_was_acknowledged_survives_a_restart() {
@@ -69,5 +71,46 @@ fn a_draining_server_is_not_ready() {
         "longspan_build_info",
     ] {
         assert!(metrics.contains(name), "{name} in\n{metrics}");
+    }
+}
+
+#[test]
+fn a_request_under_way_is_finished() {
+    // Guarantees that a stop waits for a request whose body is still coming, stores it, answers it, and takes no new ones.
+    let directory = tempfile::tempdir().unwrap();
+    let in_directory = |options: &mut server::config::ServerOptions| options.data = directory.path().join("kept");
+    let mut server = TestServer::start_with(in_directory);
+    let address = server.running().listening()["otlp_http"];
+    let body = fixture().to_string();
+    let (first, rest) = body.split_at(body.len() / 2);
+    let mut socket = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{first}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let app = server.running().app().clone();
+    // The first half is charged once the server has begun to read it.
+    wait_until(|| app.intake.budget.used_bytes() > 0);
+    let running = server.running.take().unwrap();
+    let stopping = server.runtime.spawn(running.stop());
+    wait_until(|| app.stage.name() == "draining");
+    wait_until(|| TcpStream::connect(address).is_err());
+    socket.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    server.runtime.block_on(stopping).unwrap();
+    drop(server);
+    drop(app);
+    let next = TestServer::start_with(in_directory);
+    assert_eq!(next.get("api", "/api/status").json()["spans"], 3);
+}
+
+fn wait_until(mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(8);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it never happened");
+        std::thread::yield_now();
     }
 }
