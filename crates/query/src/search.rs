@@ -122,8 +122,14 @@ impl<'s, S: Source> Run<'s, S> {
             return Some((part.start_bounds(), part.duration_bounds()));
         };
         let bounds = part.service_bounds(service)?;
-        let possible = bounds.errors > 0 || !self.search.filter.requires_error();
-        possible.then_some((bounds.starts, bounds.durations))
+        Some((bounds.starts, bounds.durations))
+    }
+
+    /// Whether a part can hold a match, by the pairs it cannot hold.
+    fn is_possible(&self, part: &S::Part) -> Result<bool, QueryError> {
+        let service = self.search.filter.required_service();
+        let has_errors = service.map(|service| part.service_bounds(service).is_some_and(|bounds| bounds.errors > 0));
+        self.needed.is_possible(has_errors, &|hash| part.may_contain(hash))
     }
 
     /// Makes candidates of traces that are known by their ids.
@@ -195,7 +201,7 @@ impl<'s, S: Source> Run<'s, S> {
         let Some(Waiting { below, part }) = self.parts.pop() else {
             return Ok(());
         };
-        if !self.needed.is_possible(&|hash| part.may_contain(hash))? {
+        if !self.is_possible(&part)? {
             return Ok(());
         }
         let batch = part.read(&self.projection)?;

@@ -22,6 +22,8 @@ pub enum Needed {
     Nothing,
     /// This one.
     Pair(u64),
+    /// This one, which says that a span has an error status.
+    Error(u64),
     /// All of these.
     All(Vec<Needed>),
     /// At least one of these; none: nothing can match.
@@ -29,18 +31,24 @@ pub enum Needed {
 }
 
 impl Needed {
-    /// Whether a part can hold a match, if `may_contain` tells which pairs it may hold.
+    /// Whether a part can hold a match, if `may_contain` tells which pairs it may hold. `has_errors` says whether spans with an
+    /// error status are among those that can match, where that is known.
     ///
     /// An error of `may_contain` is passed on.
-    pub fn is_possible<E>(&self, may_contain: &dyn Fn(u64) -> Result<bool, E>) -> Result<bool, E> {
+    pub fn is_possible<E>(
+        &self,
+        has_errors: Option<bool>,
+        may_contain: &dyn Fn(u64) -> Result<bool, E>,
+    ) -> Result<bool, E> {
         let (parts, decisive) = match self {
             Needed::Nothing => return Ok(true),
             Needed::Pair(hash) => return may_contain(*hash),
+            Needed::Error(hash) => return has_errors.map_or_else(|| may_contain(*hash), Ok),
             Needed::All(parts) => (parts, false),
             Needed::Any(parts) => (parts, true),
         };
         for part in parts {
-            if part.is_possible(may_contain)? == decisive {
+            if part.is_possible(has_errors, may_contain)? == decisive {
                 return Ok(decisive);
             }
         }
@@ -116,17 +124,6 @@ impl Filter {
         }
     }
 
-    /// Whether every matching span has an error status.
-    pub fn requires_error(&self) -> bool {
-        match self {
-            Filter::Compare { field: Field::Status, op: Op::Equal, value: Literal::Text(status) } => {
-                StatusCode::from_name(status) == Some(StatusCode::ERROR)
-            }
-            Filter::And(parts) => parts.iter().any(Filter::requires_error),
-            _ => false,
-        }
-    }
-
     fn each_field(&self, visit: &mut dyn FnMut(&Field)) {
         match self {
             Filter::All => {}
@@ -194,7 +191,11 @@ fn equality(field: &Field, literal: &Literal) -> Needed {
         Field::Service => attribute(&[Level::Resource], SERVICE_KEY, &texts),
         Field::Name => own(Intrinsic::Name),
         Field::Kind => own(Intrinsic::Kind),
-        Field::Status => own(Intrinsic::Status),
+        Field::Status => any_of(texts.iter().map(|text| {
+            let hash = intrinsic_pair_hash(Intrinsic::Status, text);
+            let is_error = StatusCode::from_name(text) == Some(StatusCode::ERROR);
+            if is_error { Needed::Error(hash) } else { Needed::Pair(hash) }
+        })),
         Field::ScopeName => own(Intrinsic::ScopeName),
         Field::EventName => own(Intrinsic::EventName),
         Field::Attribute { level: Some(level), key } => attribute(&[*level], key, &texts),

@@ -48,7 +48,7 @@ fn each_attribute(span: SpanRef<'_>, add: &mut dyn FnMut(Level, &str, &str)) {
 fn is_possible(filter: &Filter, pairs: &HashSet<u64>) -> bool {
     filter
         .needed()
-        .is_possible(&|hash| Ok::<_, Infallible>(pairs.contains(&hash)))
+        .is_possible(None, &|hash| Ok::<_, Infallible>(pairs.contains(&hash)))
         .unwrap_or_else(|never| match never {})
 }
 
