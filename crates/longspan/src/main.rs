@@ -12,9 +12,6 @@ use clap::{Parser, Subcommand};
 
 use crate::options::Options;
 
-/// Allocates faster and gives memory back sooner than the system's under many short-lived batches.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Distributed tracing for work that outlives the request.
 ///

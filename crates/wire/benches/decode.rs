@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 use model::Limits;
 use wire::{Format, decode};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let Some(directory) = arguments.next() else {
