@@ -2,10 +2,16 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`shop`] | the corpus that speed is measured with, and its true counts |
+//! | [`protobuf`] | a small writer for making senders' bytes |
+//! | [`stopwatch`] | time on a CPU, for benches |
 //! | [`rng`] | a small seeded generator of numbers; the same seed gives the same test |
 //! | [`spans`] | batches of odd spans, and a readable normal form to compare by |
 //! | [`mod@reference`] | a naive store that keeps everything in a list |
 
+pub mod protobuf;
 pub mod reference;
 pub mod rng;
+pub mod shop;
 pub mod spans;
+pub mod stopwatch;

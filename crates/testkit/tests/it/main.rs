@@ -1,0 +1,3 @@
+//! The generators against the naive store.
+
+mod shop;
