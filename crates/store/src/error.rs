@@ -14,6 +14,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// Not a data directory.
+    #[error("{} is not a data directory of Longspan: there is no file FORMAT in it", path.display())]
+    NoData {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A later version wrote the directory.
     #[error(
         "the data directory {} has format {found}, this Longspan reads up to {supported}; use a newer Longspan or another directory",

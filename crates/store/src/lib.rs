@@ -20,6 +20,7 @@
 //! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`catalog`] | what readers see |
+//! | [`verify`] | whether everything still is what was written |
 //!
 //! Deliberately absent: what bytes of a request mean (a [`Replay`] is handed in), what a filter is, async.
 
@@ -39,6 +40,7 @@ mod segment;
 mod snapshot;
 mod store;
 mod tables;
+pub mod verify;
 pub mod wal;
 
 pub use catalog::Catalog;

@@ -17,7 +17,7 @@ use crate::filenames::MANIFEST;
 const MANIFEST_BYTES_MAX: u64 = 256 << 20;
 
 /// A live segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct SegmentEntry {
     pub(crate) id: u64,
     pub(crate) day: String,

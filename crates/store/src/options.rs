@@ -18,6 +18,8 @@ pub const BLOCK_ROWS: usize = 8192;
 pub const ROW_GROUP_ROWS: usize = 32 * BLOCK_ROWS;
 /// Rows of a Parquet page at the most, so that a trace is read without unpacking much beside it.
 pub const PAGE_ROWS_MAX: usize = 2048;
+/// How hard zstd tries when a segment is sealed.
+pub const ZSTD_LEVEL: i32 = 1;
 /// Attribute keys of a segment that get a column of their own.
 pub const ATTRIBUTE_COLUMNS_MAX: usize = 160;
 /// A key gets a column of its own when at least one span in so many has it.

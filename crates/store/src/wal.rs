@@ -24,14 +24,14 @@ use crate::filenames::{wal_directory, wal_file};
 const FILE_MAGIC: &[u8; 8] = b"LSPANWAL";
 const RECORD_MAGIC: &[u8; 4] = b"LREC";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 const KIND_REQUEST: u8 = 1;
 const COMPRESSION_NONE: u8 = 0;
 const COMPRESSION_LZ4: u8 = 1;
 /// No request is larger than this, so a record that says it is is damaged.
 const RAW_BYTES_MAX: usize = 1 << 30;
 /// A WAL file is never larger than this; bounds what a reader takes into memory.
-const FILE_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const FILE_BYTES_MAX: u64 = 4 << 30;
 
 /// A request as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,14 +171,22 @@ fn parse(bytes: &[u8]) -> WalContents {
     contents
 }
 
-fn file_salt(bytes: &[u8]) -> Option<u32> {
+/// The salt in the head of a file, if the head is whole.
+pub(crate) fn file_salt(bytes: &[u8]) -> Option<u32> {
     let header = bytes.get(..HEADER_BYTES)?;
     let whole = &header[..8] == FILE_MAGIC && u32_at(header, 28) == crc32fast::hash(&header[..28]);
     (whole && u32_at(header, 8) == VERSION).then(|| u32_at(header, 24))
 }
 
+/// Bytes of the record that begins with this header, header included; nothing if the header is not whole.
+pub(crate) fn record_bytes(header: &[u8], salt: u32) -> Option<u64> {
+    let header = header.get(..HEADER_BYTES)?;
+    let whole = &header[..4] == RECORD_MAGIC && u32_at(header, 28) == salted_crc(salt, &header[..28]);
+    whole.then(|| HEADER_BYTES as u64 + u64::from(u32_at(header, 4)))
+}
+
 /// The record that begins at `at`, if it is whole, and where the next one begins.
-fn record_at(bytes: &[u8], at: usize, salt: u32) -> Option<(Record, usize)> {
+pub(crate) fn record_at(bytes: &[u8], at: usize, salt: u32) -> Option<(Record, usize)> {
     let header = bytes.get(at..at + HEADER_BYTES)?;
     if &header[..4] != RECORD_MAGIC || u32_at(header, 28) != salted_crc(salt, &header[..28]) {
         return None;
@@ -199,7 +207,8 @@ fn record_at(bytes: &[u8], at: usize, salt: u32) -> Option<(Record, usize)> {
     (record.body.len() == raw_bytes).then_some((record, start + stored_bytes))
 }
 
-fn next_magic(bytes: &[u8], from: usize) -> usize {
+/// Where a record may begin next, from `from` on.
+pub(crate) fn next_magic(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     rest.windows(4).position(|window| window == RECORD_MAGIC).map_or(bytes.len(), |place| from + place)
 }

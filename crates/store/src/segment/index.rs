@@ -230,11 +230,11 @@ pub(crate) struct Index {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Section {
+pub(super) struct Section {
     kind: u32,
-    offset: u64,
-    bytes: u64,
-    hash: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) hash: u64,
 }
 
 impl Index {
@@ -320,7 +320,7 @@ impl Index {
     }
 }
 
-fn read_sections(file: &Located) -> Result<Vec<Section>, ReadError> {
+pub(super) fn read_sections(file: &Located) -> Result<Vec<Section>, ReadError> {
     let corrupt = |reason: &str| ReadError::corrupt(&file.path, reason);
     let read = |bytes: &mut [u8], offset| file.file.read_exact_at(bytes, offset).map_err(ReadError::io(&file.path));
     let mut head = vec![0; 16];

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 use model::Value;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
-use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
-use crate::options::{PAGE_ROWS_MAX, ROW_GROUP_ROWS};
+use crate::options::PAGE_ROWS_MAX;
 
 /// What precedes the key in the name of an attribute's own column.
 pub(crate) const ATTRIBUTE_PREFIX: &str = "attr.";
@@ -108,6 +107,7 @@ pub(crate) fn spans_schema(attributes: &[AttributeColumn]) -> Arc<Schema> {
     let mut fields = vec![
         Field::new("trace_id", DataType::FixedSizeBinary(16), false),
         Field::new("span_id", DataType::FixedSizeBinary(8), false),
+        Field::new("parent_distance", DataType::Int32, true),
         Field::new("parent_span_id", DataType::FixedSizeBinary(8), true),
         Field::new("start_time", time_type(), false),
         Field::new("duration_ns", DataType::Int64, false),
@@ -168,26 +168,9 @@ fn common_properties() -> WriterPropertiesBuilder {
         .set_created_by(concat!("longspan ", env!("CARGO_PKG_VERSION")).to_owned())
 }
 
-/// Dictionary pages beyond this make single look-ups slow; columns with more distinct values go on without a dictionary.
-const DICTIONARY_BYTES_MAX: usize = 128 << 10;
-
-/// How `spans.parquet` is encoded.
+/// What the footer of `spans.parquet` says; its columns are encoded by [`super::encode`].
 pub(crate) fn spans_properties() -> WriterProperties {
-    let path = |name: &str| ColumnPath::from(name);
-    let uncompressed = Compression::UNCOMPRESSED;
-    common_properties()
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
-        .set_write_batch_size(PAGE_ROWS_MAX / 2)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
-        .set_column_dictionary_enabled(path("span_id"), false)
-        .set_column_compression(path("span_id"), uncompressed)
-        .set_column_dictionary_enabled(path("parent_span_id"), false)
-        .set_column_dictionary_enabled(path("trace_id"), false)
-        .set_column_dictionary_enabled(path("start_time"), false)
-        .set_column_encoding(path("start_time"), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(path("duration_ns"), false)
-        .build()
+    common_properties().build()
 }
 
 /// How the small files are encoded.

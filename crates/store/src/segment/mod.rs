@@ -5,24 +5,32 @@
 //! | [`source`] | batches and rows a segment is written from, their order |
 //! | [`columns`] | which attributes get a column of their own |
 //! | [`layout`] | names, types and encodings of columns |
-//! | [`arrays`] | rows to Arrow arrays |
+//! | [`group`], [`lists`] | rows of a row group as columns |
+//! | [`encode`], [`delta`] | columns to the pages of a Parquet file |
+//! | [`arrays`] | Arrow arrays for the small files |
 //! | [`mod@write`] | the files, aside, synced, renamed |
 //! | [`index`], [`filter`] | `index.bin` |
 //! | [`meta`] | `segment.json` |
 //! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
 //! | [`cache`], [`leaf`], [`parquet_file`] | pages lately used; values of a column for some rows |
 //! | [`read`] | columns back to spans |
+//! | [`check`] | whether all of that still is what was written |
 //!
 //! Deliberately absent: which segments are live (that is [`crate::manifest`]) and when to write one ([`crate::seal`]).
 
 pub(crate) mod arrays;
 pub(crate) mod cache;
+pub(crate) mod check;
 pub(crate) mod columns;
+pub(crate) mod delta;
+pub(crate) mod encode;
 pub(crate) mod filter;
+pub(crate) mod group;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod leaf;
 pub(crate) mod levels;
+pub(crate) mod lists;
 pub(crate) mod meta;
 pub(crate) mod page;
 pub(crate) mod parquet_file;
@@ -53,7 +61,7 @@ use crate::snapshot::{IncomingLink, Projection};
 /// How many Parquet files a segment has, to number their pages in the cache.
 const PARQUET_FILES: u64 = 4;
 /// A `segment.json` is never larger than this.
-const META_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const META_BYTES_MAX: u64 = 16 << 20;
 
 /// An opened segment.
 #[derive(Debug)]
@@ -74,8 +82,7 @@ impl Segment {
         let open = |name: &str| Located::open(disk, path(name)).map_err(ReadError::io(path(name)));
         let meta_path = path(filenames::SEGMENT);
         let bytes = read_file(disk, &meta_path, META_BYTES_MAX).map_err(ReadError::io(&meta_path))?;
-        let meta: SegmentMeta =
-            serde_json::from_slice(&bytes).map_err(|error| ReadError::corrupt(&meta_path, error))?;
+        let meta = SegmentMeta::from_bytes(&bytes).map_err(|reason| ReadError::corrupt(&meta_path, reason))?;
         if meta.format > FORMAT_VERSION {
             return Err(ReadError::corrupt(&meta_path, format!("format {} is newer than this program", meta.format)));
         }

@@ -8,9 +8,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use crate::segment::delta::{join, unpack_delta};
 use crate::segment::levels::Hybrid;
 use crate::segment::thrift::{PageHeader, PageKind, page_header};
-use crate::segment::varint::{varint, zigzag};
 
 /// Bytes a page may claim to unpack to.
 const UNPACKED_BYTES_MAX: usize = 64 << 20;
@@ -19,6 +19,7 @@ const PLAIN: i64 = 0;
 const PLAIN_DICTIONARY: i64 = 2;
 const DELTA_BINARY_PACKED: i64 = 5;
 const RLE_DICTIONARY: i64 = 8;
+const BYTE_STREAM_SPLIT: i64 = 9;
 
 /// The physical type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,7 @@ impl Page {
                 Values::Numbers { width, start: start + 1 }
             }
             (_, DELTA_BINARY_PACKED) => Values::Unpacked(unpack_delta(&data[start..], present).ok_or("bad deltas")?),
+            (_, BYTE_STREAM_SPLIT) => Values::Unpacked(join(&data[start..], present).ok_or("bad streams")?),
             _ => return Err("an encoding that is never written"),
         };
         Ok(Page { data, rows, levels, values })
@@ -328,52 +330,4 @@ fn read_nested(
     value_starts.push(present);
     let levels = Levels::Nested { repetition: repetitions, definition: definitions, entry_starts, value_starts };
     Some((levels, rows, present as usize))
-}
-
-/// Unpacks DELTA_BINARY_PACKED integers.
-fn unpack_delta(bytes: &[u8], count: usize) -> Option<Vec<i64>> {
-    let mut at = 0;
-    let block = usize::try_from(varint(bytes, &mut at)?).ok()?;
-    let miniblocks = usize::try_from(varint(bytes, &mut at)?).ok()?;
-    let total = usize::try_from(varint(bytes, &mut at)?).ok()?;
-    if miniblocks == 0 || block == 0 || !block.is_multiple_of(miniblocks) || total != count || block > 1 << 20 {
-        return None;
-    }
-    let per_miniblock = block / miniblocks;
-    let mut value = zigzag(bytes, &mut at)?;
-    let mut values = Vec::with_capacity(count.min(UNPACKED_BYTES_MAX / 8));
-    values.push(value);
-    while values.len() < count {
-        let least = zigzag(bytes, &mut at)?;
-        let widths = bytes.get(at..at + miniblocks)?;
-        at += miniblocks;
-        for &width in widths {
-            if values.len() == count {
-                break;
-            }
-            let length = per_miniblock * usize::from(width) / 8;
-            let packed = bytes.get(at..(at + length).min(bytes.len()))?;
-            at += length;
-            for number in 0..per_miniblock.min(count - values.len()) {
-                let delta = wide_at(packed, number * usize::from(width), usize::from(width))?;
-                value = value.wrapping_add(least).wrapping_add(delta as i64);
-                values.push(value);
-            }
-        }
-    }
-    Some(values)
-}
-
-/// `width` bits, at most 64, from bit `bit` on.
-fn wide_at(bytes: &[u8], bit: usize, width: usize) -> Option<u64> {
-    if width == 0 {
-        return Some(0);
-    }
-    let (first, last) = (bit / 8, (bit + width - 1) / 8);
-    if width > 64 || last >= bytes.len() {
-        return None;
-    }
-    let word = bytes[first..=last].iter().rev().fold(0u128, |word, &byte| word << 8 | u128::from(byte));
-    let mask = u64::MAX >> (64 - width);
-    Some((word >> (bit % 8)) as u64 & mask)
 }

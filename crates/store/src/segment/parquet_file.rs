@@ -21,12 +21,12 @@ use crate::segment::page::{Page, Physical, Shape};
 /// An opened Parquet file.
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
-    file: Located,
+    pub(super) file: Located,
     /// Part of the key of its pages in the cache.
     number: u64,
     cache: Arc<PageCache>,
-    metadata: ParquetMetaData,
-    leaves: HashMap<String, (usize, Shape)>,
+    pub(super) metadata: ParquetMetaData,
+    pub(super) leaves: HashMap<String, (usize, Shape)>,
 }
 
 impl ParquetFile {
@@ -40,11 +40,9 @@ impl ParquetFile {
             .map_err(|error| chunks.error(error))?;
         let file = chunks.0;
         let columns = metadata.file_metadata().schema_descr().columns();
-        let compression = |number: usize| metadata.row_groups().first().map(|group| group.column(number).compression());
         let mut leaves = HashMap::new();
         for (number, column) in columns.iter().enumerate() {
-            let shape =
-                shape_of(column, compression(number)).map_err(|reason| ReadError::corrupt(&file.path, reason))?;
+            let shape = shape_of(column).map_err(|reason| ReadError::corrupt(&file.path, reason))?;
             leaves.insert(column.path().string(), (number, shape));
         }
         Ok(ParquetFile { file, number, cache, metadata, leaves })
@@ -82,6 +80,7 @@ impl ParquetFile {
     ) -> Result<(), ReadError> {
         let corrupt = |reason: &str| ReadError::corrupt(&self.file.path, reason);
         let chunk = self.metadata.row_group(group).column(column);
+        let shape = chunk_shape(shape, chunk.compression()).map_err(|reason| corrupt(&reason))?;
         let index = self.metadata.page_index_for_row_group(group);
         let locations = index.page_locations(column).ok_or_else(|| corrupt("no page index"))?;
         let first_row = |number: usize| locations.get(number).map(|place| place.first_row_index as usize);
@@ -128,7 +127,8 @@ impl ParquetFile {
     }
 }
 
-fn shape_of(column: &ColumnDescriptor, compression: Option<Compression>) -> Result<Shape, String> {
+/// The shape of a column; whether it is compressed is each chunk's own business.
+fn shape_of(column: &ColumnDescriptor) -> Result<Shape, String> {
     let physical = match column.physical_type() {
         Type::BOOLEAN => Physical::Bool,
         Type::INT32 | Type::FLOAT => Physical::Fixed(4),
@@ -137,18 +137,23 @@ fn shape_of(column: &ColumnDescriptor, compression: Option<Compression>) -> Resu
         Type::BYTE_ARRAY => Physical::Bytes,
         Type::INT96 => return Err("a column of INT96".to_owned()),
     };
-    let is_compressed = match compression {
-        None | Some(Compression::UNCOMPRESSED) => false,
-        Some(Compression::ZSTD(_)) => true,
-        Some(other) => return Err(format!("a column compressed with {other}")),
-    };
     let level = |level: i16| u8::try_from(level).map_err(|_| "a column nested too deep".to_owned());
     Ok(Shape {
         physical,
         definition_max: level(column.max_def_level())?,
         repetition_max: level(column.max_rep_level())?,
-        is_compressed,
+        is_compressed: false,
     })
+}
+
+/// The shape of a column in a chunk with this compression.
+pub(crate) fn chunk_shape(shape: Shape, compression: Compression) -> Result<Shape, String> {
+    let is_compressed = match compression {
+        Compression::UNCOMPRESSED => false,
+        Compression::ZSTD(_) => true,
+        other => return Err(format!("a column compressed with {other}")),
+    };
+    Ok(Shape { is_compressed, ..shape })
 }
 
 /// A file as the `parquet` crate wants to read it, for the metadata at its end.

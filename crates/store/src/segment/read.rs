@@ -94,7 +94,8 @@ impl RowReader<'_> {
     fn common_fields(&self, text: &mut TextTable, rows: &mut [SpanRow]) -> Result<(), ReadError> {
         let Fields { ids, end, name, kind, status } = self.projection.fields;
         if ids {
-            let (spans, parents): (Vec<[u8; 8]>, Vec<[u8; 8]>) = (self.ids("span_id")?, self.ids("parent_span_id")?);
+            let spans: Vec<[u8; 8]> = self.ids("span_id")?;
+            let parents = self.parents(&spans)?;
             for (row, (span, parent)) in rows.iter_mut().zip(spans.into_iter().zip(parents)) {
                 (row.span_id, row.parent_span_id) = (SpanId(span), SpanId(parent));
             }
@@ -117,6 +118,52 @@ impl RowReader<'_> {
         if status {
             let statuses = self.named("status", |name| StatusCode::from_name(name).map(|code| code.0))?;
             rows.iter_mut().zip(statuses).for_each(|(row, code)| row.status_code = code);
+        }
+        Ok(())
+    }
+
+    /// The ids of the rows' parents: of those in the same segment only the distance in rows is stored.
+    fn parents(&self, spans: &[[u8; 8]]) -> Result<Vec<[u8; 8]>, ReadError> {
+        let mut parents: Vec<[u8; 8]> = self.ids("parent_span_id")?;
+        let pages = self.spans.pages("parent_distance", self.ranges)?;
+        let distances = leaf::numbers(&pages).map_err(|damage| self.spans.damaged(damage))?;
+        let Some(distances) = distances else { return Ok(parents) };
+        let rows: Vec<usize> = self.ranges.iter().cloned().flatten().collect();
+        let mut elsewhere: Vec<(usize, usize)> = Vec::new();
+        for (place, distance) in distances.into_iter().enumerate() {
+            // The column has 32 bits with a sign.
+            let Some(distance) = distance.map(|distance| distance as u32 as i32 as isize) else { continue };
+            let near = place.checked_add_signed(-distance).filter(|&near| near < rows.len());
+            let row = rows[place].checked_add_signed(-distance).filter(|&row| row < self.spans.row_count());
+            let row = row.ok_or_else(|| self.spans.damaged("a parent outside the file"))?;
+            match near.filter(|&near| rows[near] == row) {
+                Some(near) => parents[place] = spans[near],
+                None => elsewhere.push((row, place)),
+            }
+        }
+        self.parents_elsewhere(elsewhere, &mut parents)?;
+        Ok(parents)
+    }
+
+    /// Reads the ids of parents that lie in other rows than those that are being read.
+    fn parents_elsewhere(&self, mut wanted: Vec<(usize, usize)>, parents: &mut [[u8; 8]]) -> Result<(), ReadError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        wanted.sort_unstable();
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for &(row, _) in &wanted {
+            match ranges.last_mut() {
+                Some(last) if row < last.end => {}
+                Some(last) if row == last.end => last.end += 1,
+                _ => ranges.push(row..row + 1),
+            }
+        }
+        let pages = self.spans.pages("span_id", &ranges)?;
+        let ids: Vec<[u8; 8]> = leaf::ids(&pages).map_err(|damage| self.spans.damaged(damage))?;
+        let by_row: HashMap<usize, [u8; 8]> = ranges.into_iter().flatten().zip(ids).collect();
+        for (row, place) in wanted {
+            parents[place] = by_row.get(&row).copied().unwrap_or_default();
         }
         Ok(())
     }

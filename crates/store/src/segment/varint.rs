@@ -19,3 +19,17 @@ pub(crate) fn zigzag(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let value = varint(bytes, at)?;
     Some((value >> 1) as i64 ^ -((value & 1) as i64))
 }
+
+/// Writes an unsigned integer.
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Writes a signed integer in zigzag form.
+pub(crate) fn put_zigzag(value: i64, out: &mut Vec<u8>) {
+    put_varint(((value << 1) ^ (value >> 63)) as u64, out);
+}

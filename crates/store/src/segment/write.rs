@@ -14,20 +14,25 @@ use model::attributes::pair_hash;
 use model::nested::NestedWriter;
 use model::text::hash_text;
 use model::{Attributes, BatchMerger, Level, Source, SpanBatch, StatusCode, TextId};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::{Catalog, Key, Operation};
 use crate::disk::{Disk, WriteFile};
 use crate::error::StoreError;
 use crate::filenames;
-use crate::options::BLOCK_ROWS;
-use crate::segment::arrays::{ChunkBuilder, append_pair, id_array, map_builder};
+use crate::options::{BLOCK_ROWS, ROW_GROUP_ROWS, ZSTD_LEVEL};
+use crate::segment::arrays::{append_pair, id_array, map_builder};
 use crate::segment::columns::choose_columns;
+use crate::segment::encode::Encoder;
+use crate::segment::group::GroupBuilder;
 use crate::segment::index::{Block, BlockServices, IndexWriter, Place};
-use crate::segment::layout::{links_schema, scopes_schema, small_properties, spans_properties, spans_schema};
+use crate::segment::layout::{
+    AttributeColumn, links_schema, scopes_schema, small_properties, spans_properties, spans_schema,
+};
 use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::source::{Intrinsic, RowAt, SealSource};
 use crate::snapshot::ServiceBounds;
@@ -151,18 +156,8 @@ pub(crate) fn write_segment(
 fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows: &[RowAt]) -> Result<(), StoreError> {
     let contexts = Contexts::of(source, rows);
     let plan = choose_columns(source, rows);
-    let schema = spans_schema(&plan.columns);
     let mut index = IndexWriter::default();
-    let mut builder = ChunkBuilder::new(source, &plan.columns);
-    let mut chunks = rows.chunks(BLOCK_ROWS).zip(contexts.scope_ids.chunks(BLOCK_ROWS));
-    aside.parquet(filenames::SPANS, &schema, spans_properties(), || {
-        let (rows, scope_ids) = chunks.next()?;
-        let arrays = builder.build(rows, scope_ids);
-        contexts.note(scope_ids, &mut builder.pair_hashes);
-        let services = services_of(source, rows);
-        index.push_block(block_of(source, rows), &services, &mut builder.pair_hashes);
-        Some(arrays)
-    })?;
+    write_spans(aside, source, rows, &contexts, &plan.columns, &mut index)?;
     write_scopes(aside, &contexts.batch)?;
     write_links(aside, source, rows, &mut index)?;
     index.traces = trace_places(source, rows);
@@ -176,12 +171,47 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
     aside.write_file(filenames::SEGMENT, &meta.to_bytes())
 }
 
+/// Writes `spans.parquet`, and notes the bounds and pairs of each block.
+fn write_spans(
+    aside: &mut Aside<'_>,
+    source: &SealSource<'_>,
+    rows: &[RowAt],
+    contexts: &Contexts,
+    columns: &[AttributeColumn],
+    index: &mut IndexWriter,
+) -> Result<(), StoreError> {
+    let path = aside.directory.join(filenames::SPANS);
+    let failed = |error: parquet::errors::ParquetError| StoreError::io(&path)(io::Error::other(error));
+    let schema = ArrowSchemaConverter::new().convert(&spans_schema(columns)).map_err(failed)?;
+    let sink = aside.create(filenames::SPANS)?;
+    let properties = Arc::new(spans_properties());
+    let mut writer = SerializedFileWriter::new(sink, schema.root_schema_ptr(), properties).map_err(failed)?;
+    let mut builder = GroupBuilder::new(source, columns);
+    let mut encoder = Encoder::new(ZSTD_LEVEL).map_err(StoreError::io(&path))?;
+    for (rows, scope_ids) in rows.chunks(ROW_GROUP_ROWS).zip(contexts.scope_ids.chunks(ROW_GROUP_ROWS)) {
+        let encoded = builder.build(rows, scope_ids, contexts.batch.scopes.len());
+        let mut group = writer.next_row_group().map_err(failed)?;
+        for (descriptor, column) in schema.columns().iter().zip(encoded) {
+            let chunk = encoder.encode(descriptor, rows.len(), &column);
+            group.append_column(&chunk.bytes, chunk.close).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+        let blocks = rows.chunks(BLOCK_ROWS).zip(scope_ids.chunks(BLOCK_ROWS));
+        for ((rows, scope_ids), pair_hashes) in blocks.zip(&mut builder.pair_hashes) {
+            contexts.note(scope_ids, pair_hashes);
+            index.push_block(block_of(source, rows), &services_of(source, rows), pair_hashes);
+        }
+    }
+    let sink = writer.into_inner().map_err(failed)?;
+    aside.finish(filenames::SPANS, sink)
+}
+
 fn meta_of(
     spec: &SegmentSpec,
     rows: &[RowAt],
     traces: u64,
     blocks: &[Block],
-    columns: &[crate::segment::layout::AttributeColumn],
+    columns: &[AttributeColumn],
 ) -> SegmentMeta {
     SegmentMeta {
         format: crate::options::FORMAT_VERSION,

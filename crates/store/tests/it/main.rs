@@ -4,6 +4,7 @@
 
 mod directories;
 mod round_trip;
+mod verify;
 
 use std::sync::mpsc;
 use std::time::Duration;
