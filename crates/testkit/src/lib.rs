@@ -8,7 +8,11 @@
 //! | [`rng`] | a small seeded generator of numbers; the same seed gives the same test |
 //! | [`spans`] | batches of odd spans, and a readable normal form to compare by |
 //! | [`mod@reference`] | a naive store that keeps everything in a list |
+//! | [`disk`] | a disk in memory that fails on demand and forgets what was not synced |
+//! | [`clock`] | a clock that tests move |
 
+pub mod clock;
+pub mod disk;
 pub mod protobuf;
 pub mod reference;
 pub mod rng;

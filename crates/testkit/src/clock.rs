@@ -1,0 +1,32 @@
+//! A clock that stands still until a test moves it, forward or back.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use store::clock::Clock;
+
+/// The time a test has set.
+#[derive(Debug)]
+pub struct SimClock(AtomicU64);
+
+impl SimClock {
+    /// A clock that shows this time.
+    pub fn new(unix_nano: u64) -> Self {
+        SimClock(AtomicU64::new(unix_nano))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by_ns: u64) {
+        self.0.fetch_add(by_ns, SeqCst);
+    }
+
+    /// Sets the clock back, as a wrong time server does.
+    pub fn step_back(&self, by_ns: u64) {
+        self.0.fetch_sub(by_ns, SeqCst);
+    }
+}
+
+impl Clock for SimClock {
+    fn now_unix_nano(&self) -> u64 {
+        self.0.load(SeqCst)
+    }
+}
