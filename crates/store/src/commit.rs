@@ -2,7 +2,8 @@
 //!
 //! Steps *append* and *apply*. An OK is given only after the sync (with [`Durability::Fsync`]) and after the batch is in the
 //! memtable, so a sender that got its OK finds its spans. When the disk refuses, every request of that group is refused and the
-//! WAL file is abandoned: whatever reached the disk of it is at worst an unacknowledged request found at the next start.
+//! WAL file is abandoned: a sync that has failed says nothing about what was written before, even if the next one succeeds.
+//! What was refused is cut off, or is at worst an unacknowledged request found at the next start.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -40,6 +41,13 @@ struct Pending {
     done: Done,
 }
 
+impl Pending {
+    /// Memory it takes while it waits.
+    fn bytes(&self) -> usize {
+        self.record.len() + self.batch.heap_bytes()
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     pending: Vec<Pending>,
@@ -66,17 +74,23 @@ impl CommitQueue {
         self.queue.lock().expect("no thread panics while it holds the commit queue")
     }
 
-    /// Encoded bytes that wait for the disk.
+    /// Bytes that wait for the disk, encoded and decoded.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// Queues a request; compresses and checksums it on the caller's thread.
+    /// Queues a request; compresses and checksums it on the caller's thread. Where no span was admitted nothing is stored.
     pub(crate) fn push(&self, request: Request, done: Done) {
         let Request { format, received_unix_nano, body, mut batch } = request;
+        if batch.is_empty() {
+            let closed = self.lock().closed;
+            return done(if closed { Err(AppendError::Closed) } else { Ok(()) });
+        }
         let record = Encoded::new(format, received_unix_nano, &body);
         drop(body);
         batch.shrink_to_fit();
+        let pending = Pending { record, batch, done };
+        let bytes = pending.bytes();
         let mut queue = self.lock();
         let refusal = if queue.closed {
             Some(AppendError::Closed)
@@ -85,10 +99,10 @@ impl CommitQueue {
         };
         if let Some(refusal) = refusal {
             drop(queue);
-            return done(Err(refusal));
+            return (pending.done)(Err(refusal));
         }
-        queue.bytes += record.len();
-        queue.pending.push(Pending { record, batch, done });
+        queue.bytes += bytes;
+        queue.pending.push(pending);
         drop(queue);
         self.wake.notify_one();
     }
@@ -132,7 +146,8 @@ pub(crate) struct Committer {
     metrics: Arc<Metrics>,
     wal: Option<WalWriter>,
     next_sequence: u64,
-    unsynced: bool,
+    /// When the oldest bytes were written that are not synced.
+    unsynced_since: Option<Instant>,
 }
 
 /// How long written bytes may stay unsynced with [`Durability::Flush`] and [`Durability::Async`].
@@ -147,41 +162,56 @@ impl Committer {
         wal: WalWriter,
     ) -> Self {
         let next_sequence = wal.sequence + 1;
-        Committer { options, queue, tables, metrics, wal: Some(wal), next_sequence, unsynced: false }
+        Committer { options, queue, tables, metrics, wal: Some(wal), next_sequence, unsynced_since: None }
     }
 
     /// Commits until the queue is closed and empty; then everything written is synced.
     pub(crate) fn run(mut self) {
         loop {
             let taken = self.queue.take(SYNC_INTERVAL);
-            if !taken.pending.is_empty() {
+            if self.memory_is_full() && self.tables.sealing_fails() {
+                refuse(taken.pending, &AppendError::Full("memory is full and spans cannot be sealed"));
+            } else if !taken.pending.is_empty() {
                 self.commit(taken.pending);
-            } else if self.unsynced {
+            }
+            let sync_is_due = self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_INTERVAL);
+            if sync_is_due || taken.closed {
                 self.sync_late();
             }
             if taken.closed {
-                self.sync_late();
                 return;
             }
-            let active = self.tables.active().stats();
-            if active.bytes >= 2 * self.options.memtable_bytes_max {
-                self.wait_for_sealing();
-            }
-            if active.bytes >= self.options.memtable_bytes_max || (taken.rotate && active.spans > 0) {
+            self.wait_for_sealing();
+            if self.rotation_is_due(taken.rotate) {
                 self.rotate();
             }
         }
     }
 
-    /// Holds the answers back while memory is full of memtables that wait to be sealed. The queue bounds what piles up meanwhile.
+    fn memory_is_full(&self) -> bool {
+        let active_bytes = self.tables.active().stats().bytes;
+        active_bytes >= 2 * self.options.memtable_bytes_max && self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX
+    }
+
+    /// Holds the answers back while memory is full of memtables that wait to be sealed. The queue bounds what piles up
+    /// meanwhile. When sealing does not get on, nobody is kept waiting: requests are refused.
     fn wait_for_sealing(&self) {
         loop {
             let generation = self.tables.generation();
-            if self.tables.frozen_count() < FROZEN_MEMTABLES_MAX || self.tables.stopping() {
+            if !self.memory_is_full() || self.tables.sealing_fails() || self.tables.stopping() {
                 return;
             }
             self.tables.wait(generation, SYNC_INTERVAL);
         }
+    }
+
+    /// Whether the active memtable has to be frozen: it is full, somebody asks for it, or its spans are few but their requests
+    /// take half the WAL's budget, which only sealing gives back.
+    fn rotation_is_due(&self, asked: bool) -> bool {
+        let active = self.tables.active().stats();
+        let wal_is_half_full = self.tables.wal_bytes() > self.options.wal_bytes_max / 2;
+        let asked = asked || (wal_is_half_full && self.tables.frozen_count() == 0);
+        active.bytes >= self.options.memtable_bytes_max || (asked && active.spans > 0)
     }
 
     fn commit(&mut self, mut pending: Vec<Pending>) {
@@ -203,12 +233,18 @@ impl Committer {
             }
             Err(error) => {
                 tracing::error!(%error, requests = pending.len(), "the write-ahead log cannot be written; requests are refused");
-                self.metrics.wal_errors.add(1);
-                self.wal = None;
-                for one in pending {
-                    (one.done)(Err(AppendError::Io(error.to_string())));
-                }
+                self.abandon_wal();
+                refuse(pending, &AppendError::Io(error.to_string()));
             }
+        }
+    }
+
+    /// Never goes on in a file after a failure: see [`WalWriter::abandon`].
+    fn abandon_wal(&mut self) {
+        self.metrics.wal_errors.add(1);
+        self.unsynced_since = None;
+        if let Some(wal) = self.wal.take() {
+            wal.abandon(&*self.options.disk, &self.options.directory);
         }
     }
 
@@ -230,7 +266,10 @@ impl Committer {
         if self.options.durability == Durability::Fsync {
             self.sync()?;
         } else {
-            self.unsynced = true;
+            self.unsynced_since.get_or_insert_with(Instant::now);
+        }
+        if let Some(wal) = &mut self.wal {
+            wal.keep();
         }
         self.metrics.wal_bytes_written.add(written);
         self.tables.add_wal_bytes(written);
@@ -242,26 +281,34 @@ impl Committer {
         if let Some(wal) = &mut self.wal {
             wal.sync()?;
         }
-        self.unsynced = false;
+        self.unsynced_since = None;
         self.metrics.syncs.record(begin.elapsed());
         Ok(())
     }
 
+    /// Syncs what was answered before it was synced.
     fn sync_late(&mut self) {
+        if self.unsynced_since.is_none() {
+            return;
+        }
         if let Err(error) = self.sync() {
             tracing::error!(%error, "the write-ahead log cannot be synced; the newest spans may be lost in a power cut");
-            self.metrics.wal_errors.add(1);
-            self.wal = None;
-            self.unsynced = false;
+            self.abandon_wal();
         }
+    }
+
+    fn create_wal(&mut self) -> io::Result<WalWriter> {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let wal = WalWriter::create(&*self.options.disk, &self.options.directory, sequence)?;
+        self.tables.add_wal_bytes(wal.bytes);
+        Ok(wal)
     }
 
     /// Goes on in a new file after the last one had to be abandoned.
     fn reopen(&mut self) -> io::Result<&mut WalWriter> {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        let wal = WalWriter::create(&*self.options.disk, &self.options.directory, sequence)?;
-        self.tables.active().extend_wal(sequence);
+        let wal = self.create_wal()?;
+        self.tables.active().extend_wal(wal.sequence);
         Ok(self.wal.insert(wal))
     }
 
@@ -270,20 +317,22 @@ impl Committer {
         if self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX {
             return;
         }
-        if self.unsynced {
-            self.sync_late();
-        }
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        match WalWriter::create(&*self.options.disk, &self.options.directory, sequence) {
+        self.sync_late();
+        match self.create_wal() {
             Ok(wal) => {
+                self.tables.freeze(Arc::new(Memtable::new(wal.sequence)));
                 self.wal = Some(wal);
-                self.tables.freeze(Arc::new(Memtable::new(sequence)));
             }
             Err(error) => {
                 tracing::error!(%error, "no new write-ahead log file can be made; going on in the old one");
                 self.metrics.wal_errors.add(1);
             }
         }
+    }
+}
+
+fn refuse(pending: Vec<Pending>, why: &AppendError) {
+    for one in pending {
+        (one.done)(Err(why.clone()));
     }
 }

@@ -82,16 +82,46 @@ pub fn read_file(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec
 /// Puts a file in place so that a crash leaves either the old or the new one: aside, sync, rename, sync directory.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("tmp");
-    match disk.remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    remove_if_there(disk, &aside)?;
+    let written = write_synced(disk, &aside, bytes).and_then(|()| disk.rename(&aside, path));
+    if written.is_err() {
+        // What is half written would only take space, and there may be none left.
+        let _ = remove_if_there(disk, &aside);
+        return written;
     }
-    let mut file = disk.create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    drop(file);
-    disk.rename(&aside, path)?;
     disk.sync_directory(path.parent().expect("a file of the store lies in a directory"))
+}
+
+fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+/// Removes a file; that it is not there is no error.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the name of a directory durable, and those of all directories it lies in. Where the system does not let us, somebody
+/// else made them, long ago.
+pub fn sync_parents(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    for parent in path.ancestors().skip(1) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match disk.sync_directory(parent) {
+            Err(error)
+                if !matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The operating system's file system.

@@ -13,6 +13,7 @@
 //!     index.bin                 where each trace lies; filters and bounds of each block
 //!     segment.json              what the files are and their checksums; written last
 //!   days/unplaced/…             spans whose clocks cannot be trusted
+//!   days/2026-11-13.dropped/    a day that is being removed
 //!   quarantine/                 what could not be read, moved out of the way
 //! ```
 
@@ -39,6 +40,9 @@ pub(crate) const UNPLACED: &str = "unplaced";
 /// The end of the name of a segment directory that is being written.
 pub(crate) const ASIDE: &str = ".tmp";
 
+/// The end of the name of a day that retention is removing.
+pub(crate) const DROPPED: &str = ".dropped";
+
 /// Where the WAL lies.
 pub(crate) fn wal_directory(data: &Path) -> PathBuf {
     data.join("wal")
@@ -51,13 +55,35 @@ pub(crate) fn wal_file(data: &Path, sequence: u64) -> PathBuf {
 
 /// The sequence number in a WAL file's name.
 pub(crate) fn wal_sequence(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".wal")?;
-    (digits.len() == 20).then(|| digits.parse().ok()).flatten()
+    number(name.strip_suffix(".wal")?)
+}
+
+/// The id in the name of a segment's directory.
+pub(crate) fn segment_id(name: &str) -> Option<u64> {
+    number(name)
+}
+
+/// A number as names hold it. Numbers that are never reached are none of ours, so that there is always a next one.
+fn number(digits: &str) -> Option<u64> {
+    let whole = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    whole.then(|| digits.parse().ok()).flatten().filter(|&number| number < u64::MAX / 2)
 }
 
 /// Where the days lie.
 pub(crate) fn days_directory(data: &Path) -> PathBuf {
     data.join("days")
+}
+
+/// Whether a directory below `days` is one of ours: a day or [`UNPLACED`].
+pub(crate) fn is_day(name: &str) -> bool {
+    let digit_or_dash =
+        |(place, byte): (usize, u8)| if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    name == UNPLACED || (name.len() == 10 && name.bytes().enumerate().all(digit_or_dash))
+}
+
+/// Where a day is moved to be removed.
+pub(crate) fn dropped_day_directory(data: &Path, day: &str) -> PathBuf {
+    days_directory(data).join(format!("{day}{DROPPED}"))
 }
 
 /// Where a day's segments lie.

@@ -2,8 +2,9 @@
 //!
 //! The manifest is the one place that decides: a segment directory it does not name is rubbish of an interrupted seal (the WAL
 //! still has its spans), a WAL file at or below `wal_sealed_through` is done with. It is replaced as a whole and carries its
-//! own checksum. If it is lost or damaged it is made anew from the segments that are there, and every WAL file is replayed:
-//! spans that are then there twice are told apart by their keys when they are read.
+//! own checksum. If it is lost or
+//! damaged it is made anew from the segments that are there, and every WAL file that may not be sealed is replayed: spans that
+//! are then there twice are told apart by their keys when they are read.
 
 use std::io;
 use std::path::Path;

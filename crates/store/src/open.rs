@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use model::SpanBatch;
 
-use crate::disk::{Disk, Lock, read_file, replace_file};
+use crate::disk::{Disk, Lock, read_file, replace_file, sync_parents};
 use crate::error::{ReadError, StoreError};
-use crate::filenames::{self, ASIDE};
+use crate::filenames::{self, ASIDE, DROPPED};
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{FORMAT_VERSION, StoreOptions};
+use crate::seal::remove_dropped_day;
 use crate::segment::Segment;
 use crate::segment::cache::PageCache;
-use crate::wal::{WalFiles, WalWriter, list_wal, read_wal};
+use crate::wal::{WalContents, WalFiles, WalWriter, list_wal, read_wal};
 
 /// Decodes WAL records the way the same bytes were decoded when they arrived.
 pub trait Replay: Send + Sync {
@@ -47,77 +48,114 @@ pub(crate) fn open(
     disk.create_directories(data).map_err(unwritable)?;
     let lock = disk.lock(&data.join(filenames::LOCK)).map_err(unwritable)?;
     let lock = lock.ok_or_else(|| StoreError::Locked { path: data.to_owned() })?;
-    check_format(disk, data)?;
+    let has_format = check_format(disk, data)?;
     for directory in [filenames::wal_directory(data), filenames::days_directory(data)] {
         disk.create_directories(&directory).map_err(unwritable)?;
     }
+    disk.sync_directory(data).map_err(unwritable)?;
     let (manifest, segments) = open_segments(disk, data, metrics, cache)?;
-    let replayed = replay_wal(options, replay, metrics, manifest.wal_sealed_through)?;
+    if !has_format {
+        // Written last, so that a directory with it is whole: its name is durable and it has a manifest.
+        sync_parents(disk, data).map_err(unwritable)?;
+        replace_file(disk, &data.join(filenames::FORMAT), format!("{FORMAT_VERSION}\n").as_bytes())
+            .map_err(unwritable)?;
+    }
+    let sequence_used = segments.iter().map(|segment| segment.meta.wal_last).max().unwrap_or(0);
+    let replayed = replay_wal(options, replay, metrics, manifest.wal_sealed_through, sequence_used)?;
     Ok(Opened { lock, manifest, segments, ..replayed.into_opened(disk, data)? })
 }
 
-fn check_format(disk: &dyn Disk, data: &Path) -> Result<(), StoreError> {
+/// Whether the directory has a format; one that this program does not know is an error.
+fn check_format(disk: &dyn Disk, data: &Path) -> Result<bool, StoreError> {
     let path = data.join(filenames::FORMAT);
-    match read_file(disk, &path, 64) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let found: u64 = text.trim().parse().map_err(|_| StoreError::Corrupt {
-                path: path.clone(),
-                reason: format!("{:?} is not the number of a format", text.trim()),
-            })?;
-            if found > FORMAT_VERSION {
-                return Err(StoreError::Newer { path: data.to_owned(), found, supported: FORMAT_VERSION });
-            }
-            Ok(())
+    let bytes = match read_file(disk, &path, 64) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read.map_err(StoreError::io(&path))?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim();
+    match text.parse() {
+        Ok(found) if found > FORMAT_VERSION => {
+            Err(StoreError::Newer { path: data.to_owned(), found, supported: FORMAT_VERSION })
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = format!("{FORMAT_VERSION}\n");
-            replace_file(disk, &path, text.as_bytes())
-                .map_err(|source| StoreError::Unwritable { path: data.to_owned(), source })
-        }
-        Err(error) => Err(StoreError::io(path)(error)),
+        Ok(1..) => Ok(true),
+        _ => Err(StoreError::Corrupt { path, reason: format!("{text:?} is not the number of a format") }),
     }
 }
 
-/// Opens the live segments; moves unreadable ones to quarantine and removes what an interrupted seal left.
+/// Opens the live segments; moves unreadable ones to quarantine, removes what an interrupted seal left, and ends what
+/// retention began.
 fn open_segments(
     disk: &dyn Disk,
     data: &Path,
     metrics: &Metrics,
     cache: &Arc<PageCache>,
 ) -> Result<(Manifest, Vec<Arc<Segment>>), StoreError> {
-    let found = find_segments(disk, data)?;
-    let manifest = Manifest::load(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
-    let mut manifest = manifest.unwrap_or_else(|| Manifest {
-        next_segment_id: found.iter().map(|entry| entry.id + 1).max().unwrap_or(1),
-        wal_sealed_through: 0,
-        segments: found.clone(),
-    });
-    for orphan in found.iter().filter(|entry| !manifest.segments.contains(entry)) {
-        let directory = filenames::segment_directory(data, &orphan.day, orphan.id);
-        disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+    let Found { places, dropped_days } = find_segments(disk, data)?;
+    let loaded = Manifest::load(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
+    let known = loaded.is_some();
+    let mut manifest = loaded.unwrap_or_else(|| made_anew(&places));
+    let there = |entry: &SegmentEntry| places.contains(&(entry.day.clone(), entry.id));
+    manifest.segments.retain(|entry| there(entry) || !dropped_days.contains(&entry.day));
+    for (day, id) in &places {
+        if manifest.segments.iter().all(|entry| (&entry.day, &entry.id) != (day, id)) {
+            let directory = filenames::segment_directory(data, day, *id);
+            disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+        }
     }
+    let entries_before = manifest.segments.len();
+    let mut segments = open_or_quarantine(disk, data, metrics, cache, &mut manifest)?;
+    segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
+    if !known {
+        // Memtables are sealed in order: what is older than the youngest segment's first WAL file was sealed completely.
+        let sealed_through = segments.iter().map(|segment| segment.meta.wal_first.saturating_sub(1)).max();
+        manifest.wal_sealed_through = sealed_through.unwrap_or(0);
+    }
+    let save = || manifest.save(disk, data);
+    for day in &dropped_days {
+        remove_dropped_day(disk, data, day, save)?;
+    }
+    if !known || entries_before != manifest.segments.len() {
+        save().map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
+    }
+    Ok((manifest, segments))
+}
+
+/// A manifest that names all segments that are there.
+fn made_anew(places: &[(String, u64)]) -> Manifest {
+    Manifest {
+        next_segment_id: places.iter().map(|(_, id)| id + 1).max().unwrap_or(1),
+        wal_sealed_through: 0,
+        segments: places.iter().map(|(day, id)| SegmentEntry { id: *id, day: day.clone() }).collect(),
+    }
+}
+
+fn open_or_quarantine(
+    disk: &dyn Disk,
+    data: &Path,
+    metrics: &Metrics,
+    cache: &Arc<PageCache>,
+    manifest: &mut Manifest,
+) -> Result<Vec<Arc<Segment>>, StoreError> {
     let mut segments = Vec::new();
-    let mut lost = Vec::new();
-    for entry in &manifest.segments {
+    let mut kept = Vec::new();
+    for entry in std::mem::take(&mut manifest.segments) {
         let directory = filenames::segment_directory(data, &entry.day, entry.id);
         match Segment::open(disk, &directory, cache) {
-            Ok(segment) => segments.push(Arc::new(segment)),
+            Ok(segment) => {
+                segments.push(Arc::new(segment));
+                kept.push(entry);
+            }
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, segment = entry.id, day = entry.day, "a segment cannot be read; it is put into quarantine");
                 metrics.segments_quarantined.add(1);
                 quarantine(disk, data, &directory)?;
-                lost.push(entry.clone());
             }
             Err(error) => return Err(StoreError::Corrupt { path: directory, reason: error.to_string() }),
         }
     }
-    if !lost.is_empty() {
-        manifest.segments.retain(|entry| !lost.contains(entry));
-        manifest.save(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
-    }
-    segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
-    Ok((manifest, segments))
+    manifest.segments = kept;
+    Ok(segments)
 }
 
 fn is_damage(error: &ReadError) -> bool {
@@ -129,37 +167,68 @@ fn is_damage(error: &ReadError) -> bool {
     }
 }
 
-/// Moves something out of the way, under a name that is still free.
+/// Moves something out of the way, durably, under a name that is still free.
 fn quarantine(disk: &dyn Disk, data: &Path, path: &Path) -> Result<(), StoreError> {
     let directory = filenames::quarantine_directory(data);
     disk.create_directories(&directory).map_err(StoreError::io(&directory))?;
-    let taken = disk.list(&directory).map_err(StoreError::io(&directory))?.len();
+    let taken = disk.list(&directory).map_err(StoreError::io(&directory))?;
+    let number = |name: &str| name.split_once('-').and_then(|(number, _)| number.parse::<u64>().ok());
+    let next = taken.iter().filter_map(|entry| number(&entry.name)).max().map_or(0, |last| last.saturating_add(1));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let target = directory.join(format!("{taken:04}-{name}"));
-    match disk.rename(path, &target) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => Ok(()),
+    match disk.rename(path, &directory.join(format!("{next:04}-{name}"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        moved => moved.map_err(StoreError::io(path))?,
     }
+    for directory in [directory.as_path(), data] {
+        disk.sync_directory(directory).map_err(StoreError::io(directory))?;
+    }
+    Ok(())
 }
 
-/// Segment directories that are there; removes those that were never finished.
-fn find_segments(disk: &dyn Disk, data: &Path) -> Result<Vec<SegmentEntry>, StoreError> {
+/// What lies in the days' directories.
+#[derive(Debug, Default)]
+struct Found {
+    /// Day and id of each segment.
+    places: Vec<(String, u64)>,
+    /// Days that retention has moved aside.
+    dropped_days: Vec<String>,
+}
+
+/// Looks for segment directories; removes those that were never finished.
+fn find_segments(disk: &dyn Disk, data: &Path) -> Result<Found, StoreError> {
     let days = filenames::days_directory(data);
-    let mut found = Vec::new();
-    for day in disk.list(&days).map_err(StoreError::io(&days))?.into_iter().filter(|day| day.is_directory) {
-        let directory = days.join(&day.name);
-        for entry in disk.list(&directory).map_err(StoreError::io(&directory))? {
-            let path = directory.join(&entry.name);
-            if entry.name.ends_with(ASIDE) && entry.is_directory {
-                disk.remove_directory(&path).map_err(StoreError::io(path))?;
-            } else if let (true, Ok(id)) = (entry.is_directory && entry.name.len() == 20, entry.name.parse()) {
-                found.push(SegmentEntry { id, day: day.name.clone() });
-            } else {
-                tracing::warn!(path = %path.display(), "not a segment; left alone");
+    let mut found = Found::default();
+    for day in disk.list(&days).map_err(StoreError::io(&days))? {
+        match day.name.strip_suffix(DROPPED) {
+            Some(dropped) if day.is_directory && filenames::is_day(dropped) => {
+                found.dropped_days.push(dropped.to_owned());
             }
+            _ if day.is_directory && filenames::is_day(&day.name) => {
+                find_segments_of_day(disk, data, &day.name, &mut found.places)?;
+            }
+            _ => tracing::warn!(path = %days.join(&day.name).display(), "not a day; left alone"),
         }
     }
     Ok(found)
+}
+
+fn find_segments_of_day(
+    disk: &dyn Disk,
+    data: &Path,
+    day: &str,
+    places: &mut Vec<(String, u64)>,
+) -> Result<(), StoreError> {
+    let directory = filenames::day_directory(data, day);
+    for entry in disk.list(&directory).map_err(StoreError::io(&directory))? {
+        let path = directory.join(&entry.name);
+        let unfinished = entry.name.strip_suffix(ASIDE).and_then(filenames::segment_id);
+        match (filenames::segment_id(&entry.name), unfinished) {
+            (Some(id), _) if entry.is_directory => places.push((day.to_owned(), id)),
+            (_, Some(_)) if entry.is_directory => disk.remove_directory(&path).map_err(StoreError::io(path))?,
+            _ => tracing::warn!(path = %path.display(), "not a segment; left alone"),
+        }
+    }
+    Ok(())
 }
 
 struct Replayed {
@@ -174,6 +243,7 @@ impl Replayed {
         let sequence = self.next_sequence;
         let path = filenames::wal_file(data, sequence);
         let wal = WalWriter::create(disk, data, sequence).map_err(|source| StoreError::Unwritable { path, source })?;
+        let wal_bytes = self.wal_bytes + wal.bytes;
         let active = self.current.unwrap_or_else(|| Memtable::new(sequence));
         active.extend_wal(sequence);
         Ok(Opened {
@@ -183,7 +253,7 @@ impl Replayed {
             frozen: self.full,
             active: Arc::new(active),
             wal,
-            wal_bytes: self.wal_bytes,
+            wal_bytes,
         })
     }
 }
@@ -199,6 +269,7 @@ fn replay_wal(
     replay: &dyn Replay,
     metrics: &Metrics,
     sealed_through: u64,
+    sequence_used: u64,
 ) -> Result<Replayed, StoreError> {
     let (disk, data) = (&*options.disk, options.directory.as_path());
     let WalFiles { files, strangers } = list_wal(disk, data).map_err(StoreError::io(filenames::wal_directory(data)))?;
@@ -206,18 +277,24 @@ fn replay_wal(
         tracing::warn!(path = %path.display(), "not a WAL file; left alone");
     }
     let last = files.last().map_or(0, |(sequence, _)| *sequence);
-    let next_sequence = last.max(sealed_through) + 1;
+    // Newer than everything there is, segments included: of two records of a span the one with the higher number counts.
+    let next_sequence = last.max(sealed_through).max(sequence_used) + 1;
     let mut replayed = Replayed { full: Vec::new(), current: None, next_sequence, wal_bytes: 0 };
-    for (sequence, bytes) in files {
+    for (sequence, _) in files {
         let path = filenames::wal_file(data, sequence);
-        if sequence <= sealed_through {
+        let contents = if sequence <= sealed_through { None } else { read_file_of_wal(disk, data, metrics, sequence)? };
+        let Some(contents) = contents else {
             disk.remove_file(&path).map_err(StoreError::io(path))?;
             continue;
+        };
+        if contents.unreadable {
+            quarantine(disk, data, &path)?;
+            continue;
         }
-        replayed.wal_bytes += bytes;
+        replayed.wal_bytes += contents.valid_bytes;
         let memtable = replayed.current.take().unwrap_or_else(|| Memtable::new(sequence));
         memtable.extend_wal(sequence);
-        replay_file(options, replay, metrics, sequence, &memtable)?;
+        apply_records(options, replay, metrics, contents, &memtable);
         if memtable.stats().bytes >= options.memtable_bytes_max {
             replayed.full.push(Arc::new(memtable));
         } else {
@@ -227,29 +304,44 @@ fn replay_wal(
     Ok(replayed)
 }
 
-fn replay_file(
-    options: &StoreOptions,
-    replay: &dyn Replay,
+/// Reads a WAL file, reports what is wrong with it, and cuts off a write that never finished. `None` if nothing ever was in it.
+fn read_file_of_wal(
+    disk: &dyn Disk,
+    data: &Path,
     metrics: &Metrics,
     sequence: u64,
-    memtable: &Memtable,
-) -> Result<(), StoreError> {
-    let disk = &*options.disk;
-    let path = filenames::wal_file(&options.directory, sequence);
+) -> Result<Option<WalContents>, StoreError> {
+    let path = filenames::wal_file(data, sequence);
     let contents = read_wal(disk, &path).map_err(StoreError::io(&path))?;
     if contents.damaged_places > 0 {
         metrics.wal_damaged_places.add(contents.damaged_places);
         tracing::error!(
             sequence,
             places = contents.damaged_places,
+            unreadable = contents.unreadable,
             "the WAL is damaged; requests at these places are lost"
         );
     }
     if contents.torn_bytes > 0 {
         metrics.wal_torn_bytes.add(contents.torn_bytes);
         tracing::warn!(sequence, bytes = contents.torn_bytes, "cutting off a write that never finished");
+    }
+    if contents.records.is_empty() && contents.damaged_places == 0 {
+        return Ok(None);
+    }
+    if contents.torn_bytes > 0 {
         disk.truncate(&path, contents.valid_bytes).map_err(StoreError::io(&path))?;
     }
+    Ok(Some(contents))
+}
+
+fn apply_records(
+    options: &StoreOptions,
+    replay: &dyn Replay,
+    metrics: &Metrics,
+    contents: WalContents,
+    memtable: &Memtable,
+) {
     let now = options.clock.now_unix_nano();
     for record in contents.records {
         match replay.decode(record.format, record.received_unix_nano, &record.body) {
@@ -261,9 +353,8 @@ fn replay_file(
             Ok(_) => {}
             Err(error) => {
                 metrics.wal_damaged_places.add(1);
-                tracing::error!(sequence, error, "a request in the WAL cannot be decoded any more");
+                tracing::error!(error, "a request in the WAL cannot be decoded any more");
             }
         }
     }
-    Ok(())
 }

@@ -1,14 +1,21 @@
 //! The sealing thread: frozen memtables become segments, old days are dropped, a quiet store is tidied.
 //!
-//! Order of a seal: segments in place and synced → manifest names them and the WAL position → readers see them instead of the
-//! memtable → the memtable's WAL files are deleted. A failure anywhere leaves memtable and WAL as they are, and it is tried again.
+//! Order of a seal: segments in place and synced → manifest names them and the WAL position → the memtable's WAL files are
+//! deleted → readers see the segments instead of the memtable. A failure anywhere leaves memtable and WAL as they are, and it is
+//! tried again; segments that are finished are kept for the next try.
+//!
+//! Order of dropping a day: its directory is moved aside, synced → readers see it no more → its files are removed → the manifest
+//! does not name it any more → the empty directory is removed. Nothing of it needs space, so a full disk can be emptied; the
+//! directory that was moved aside tells a start in between what was meant.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::DAY_NS;
 use crate::commit::CommitQueue;
+use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::filenames::{self, UNPLACED};
 use crate::manifest::{Manifest, SegmentEntry};
@@ -17,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::options::{SEAL_AGE_MAX_NS, SEAL_IDLE_BYTES_MIN, SEAL_IDLE_NS, StoreOptions};
 use crate::segment::Segment;
 use crate::segment::cache::PageCache;
-use crate::segment::source::{SealSource, ordered_rows, rows_by_day};
+use crate::segment::source::{RowAt, SealSource, ordered_rows, rows_by_day};
 use crate::segment::write::{SegmentSpec, write_segment};
 use crate::tables::Tables;
 use crate::wal::list_wal;
@@ -25,97 +32,164 @@ use crate::wal::list_wal;
 /// How often the thread looks whether something is old or idle.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long it waits after a first failure; doubled each time, up to [`LOOK_INTERVAL`].
+const RETRY_INTERVAL_MIN: Duration = Duration::from_millis(20);
+
 /// The sealing thread's state.
 #[derive(Debug)]
 pub(crate) struct Sealer {
-    pub(crate) options: StoreOptions,
-    pub(crate) queue: Arc<CommitQueue>,
-    pub(crate) tables: Arc<Tables>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) manifest: Manifest,
-    pub(crate) cache: Arc<PageCache>,
+    options: StoreOptions,
+    queue: Arc<CommitQueue>,
+    tables: Arc<Tables>,
+    metrics: Arc<Metrics>,
+    manifest: Manifest,
+    cache: Arc<PageCache>,
+    /// Segments of the oldest frozen memtable that are finished, although no manifest names them yet.
+    unpublished: Vec<Arc<Segment>>,
+    /// Days that are moved aside and not yet gone.
+    dropping: Vec<String>,
+    /// WAL files are there that are done with.
+    wal_remains: bool,
 }
 
 impl Sealer {
+    pub(crate) fn new(
+        options: StoreOptions,
+        queue: Arc<CommitQueue>,
+        tables: Arc<Tables>,
+        metrics: Arc<Metrics>,
+        manifest: Manifest,
+        cache: Arc<PageCache>,
+    ) -> Self {
+        let (unpublished, dropping) = (Vec::new(), Vec::new());
+        Sealer { options, queue, tables, metrics, manifest, cache, unpublished, dropping, wal_remains: false }
+    }
+
     /// Seals until the store stops.
     pub(crate) fn run(mut self) {
+        let mut retry_interval = RETRY_INTERVAL_MIN;
         loop {
             let generation = self.tables.generation();
-            while let Some(frozen) = self.tables.oldest_frozen() {
-                if self.tables.stopping() {
-                    return;
-                }
-                if let Err(error) = self.seal(&frozen) {
-                    self.metrics.seal_errors.add(1);
-                    tracing::error!(%error, "spans could not be sealed; they stay in memory and in the WAL, trying again");
-                    break;
-                }
-            }
+            let sealed = self.seal_frozen();
+            self.tables.set_sealing_fails(!sealed);
             if let Err(error) = self.drop_expired_days() {
                 tracing::error!(%error, "expired days could not be dropped; trying again");
+            }
+            if self.wal_remains {
+                let freed = self.delete_wal(self.manifest.wal_sealed_through);
+                self.tables.free_wal_bytes(freed);
             }
             if self.tables.stopping() {
                 return;
             }
             self.seal_when_quiet();
-            self.tables.wait(generation, LOOK_INTERVAL);
+            if sealed {
+                retry_interval = RETRY_INTERVAL_MIN;
+                self.tables.wait(generation, LOOK_INTERVAL);
+            } else {
+                // Not woken by what is frozen meanwhile: that waits behind what has just failed.
+                self.tables.wait(self.tables.generation(), retry_interval);
+                retry_interval = (2 * retry_interval).min(LOOK_INTERVAL);
+            }
         }
     }
 
+    /// Seals all frozen memtables; says whether none has failed.
+    fn seal_frozen(&mut self) -> bool {
+        while let Some(frozen) = self.tables.oldest_frozen() {
+            if self.tables.stopping() {
+                return true;
+            }
+            if let Err(error) = self.seal(&frozen) {
+                self.metrics.seal_errors.add(1);
+                tracing::error!(%error, "spans could not be sealed; they stay in memory and in the WAL, trying again");
+                return false;
+            }
+        }
+        true
+    }
+
     fn seal(&mut self, memtable: &Arc<Memtable>) -> Result<(), StoreError> {
-        let (wal_first, wal_last) = memtable.wal_range();
+        let wal_range = memtable.wal_range();
         let batches: Vec<_> = memtable.batches().iter().map(|held| Arc::clone(&held.batch)).collect();
         let source = SealSource::new(&batches);
         let rows = ordered_rows(&source);
         let dropped = memtable.stats().spans - rows.len();
-        let mut segments = Vec::new();
         for (day, rows) in rows_by_day(&source, rows) {
-            let id = self.manifest.next_segment_id;
-            self.manifest.next_segment_id += 1;
-            let created_unix_nano = self.options.clock.now_unix_nano();
-            let spec = SegmentSpec { id, day, wal_first, wal_last, created_unix_nano };
-            let disk = &*self.options.disk;
-            let directory = write_segment(disk, &self.options.directory, &spec, &source, &rows)?;
-            let segment = Segment::open(disk, &directory, &self.cache).map_err(|error| StoreError::Corrupt {
-                path: directory,
-                reason: format!("it was just written and cannot be read: {error}"),
-            })?;
-            segments.push(Arc::new(segment));
+            if self.unpublished.iter().all(|segment| segment.meta.day != day) {
+                let finished = self.write(day, wal_range, &source, &rows)?;
+                self.unpublished.push(finished);
+            }
         }
-        self.publish(memtable, &segments, wal_last)?;
+        self.publish(memtable, wal_range.1)?;
         self.metrics.duplicates_dropped.add(dropped as u64);
-        for segment in &segments {
-            self.metrics.segments_sealed.add(1);
-            self.metrics.segment_bytes_written.add(segment.meta.bytes());
-        }
         Ok(())
     }
 
-    fn publish(&mut self, memtable: &Arc<Memtable>, new: &[Arc<Segment>], wal_last: u64) -> Result<(), StoreError> {
+    /// Writes the rows of a day. What of it fails is removed at once: it would take space that may be what is missing.
+    fn write(
+        &mut self,
+        day: String,
+        (wal_first, wal_last): (u64, u64),
+        source: &SealSource<'_>,
+        rows: &[RowAt],
+    ) -> Result<Arc<Segment>, StoreError> {
+        let id = self.manifest.next_segment_id;
+        self.manifest.next_segment_id += 1;
+        let created_unix_nano = self.options.clock.now_unix_nano();
+        let (disk, data) = (&*self.options.disk, &self.options.directory);
+        let place = filenames::segment_directory(data, &day, id);
+        let spec = SegmentSpec { id, day, wal_first, wal_last, created_unix_nano };
+        let written = write_segment(disk, data, &spec, source, rows).and_then(|directory| {
+            let opened = Segment::open(disk, &directory, &self.cache).map(Arc::new);
+            opened.map_err(|error| StoreError::Corrupt {
+                path: directory,
+                reason: format!("it was just written and cannot be read: {error}"),
+            })
+        });
+        if written.is_err() {
+            for left in [place.with_extension(&filenames::ASIDE[1..]), place] {
+                if let Err(error) = remove_directory_if_there(disk, &left) {
+                    tracing::warn!(%error, "an unfinished segment could not be removed; the next start does it");
+                }
+            }
+        }
+        written
+    }
+
+    fn publish(&mut self, memtable: &Arc<Memtable>, wal_last: u64) -> Result<(), StoreError> {
         let mut manifest = self.manifest.clone();
         let entry = |segment: &Arc<Segment>| SegmentEntry { id: segment.meta.id, day: segment.meta.day.clone() };
-        manifest.segments.extend(new.iter().map(entry));
+        manifest.segments.extend(self.unpublished.iter().map(entry));
         manifest.wal_sealed_through = wal_last;
         let directory = &self.options.directory;
         manifest.save(&*self.options.disk, directory).map_err(StoreError::io(directory.join(filenames::MANIFEST)))?;
         self.manifest = manifest;
         let mut segments = self.tables.live().segments.to_vec();
-        segments.extend(new.iter().cloned());
+        for segment in self.unpublished.drain(..) {
+            self.metrics.segments_sealed.add(1);
+            self.metrics.segment_bytes_written.add(segment.meta.bytes());
+            segments.push(segment);
+        }
         segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
         let freed = self.delete_wal(wal_last);
         self.tables.sealed(memtable, segments, freed);
         Ok(())
     }
 
-    /// Deletes WAL files up to `last`; those that resist are deleted at the next start. Returns the bytes freed.
-    fn delete_wal(&self, last: u64) -> u64 {
+    /// Deletes WAL files up to `last`; those that resist are tried again. Returns the bytes freed.
+    fn delete_wal(&mut self, last: u64) -> u64 {
         let disk = &*self.options.disk;
-        let Ok(found) = list_wal(disk, &self.options.directory) else { return 0 };
+        let found = list_wal(disk, &self.options.directory);
+        self.wal_remains = found.is_err();
         let mut freed = 0;
-        for (sequence, bytes) in found.files.into_iter().filter(|(sequence, _)| *sequence <= last) {
+        for (sequence, bytes) in found.unwrap_or_default().files.into_iter().filter(|(sequence, _)| *sequence <= last) {
             match disk.remove_file(&filenames::wal_file(&self.options.directory, sequence)) {
                 Ok(()) => freed += bytes,
-                Err(error) => tracing::warn!(%error, sequence, "a WAL file that is done with could not be deleted"),
+                Err(error) => {
+                    self.wal_remains = true;
+                    tracing::warn!(%error, sequence, "a WAL file that is done with could not be deleted; trying again");
+                }
             }
         }
         freed
@@ -136,29 +210,70 @@ impl Sealer {
 
     /// Drops whole days that are too old, or too much.
     fn drop_expired_days(&mut self) -> Result<(), StoreError> {
-        let segments = self.tables.live().segments;
-        let expired = expired_days(&segments, &self.options);
+        self.finish_dropping()?;
+        let expired = expired_days(&self.tables.live().segments, &self.options);
         if expired.is_empty() {
             return Ok(());
         }
-        let mut manifest = self.manifest.clone();
-        manifest.segments.retain(|entry| !expired.contains(&entry.day));
-        let data = self.options.directory.clone();
-        let disk = &*self.options.disk;
-        manifest.save(disk, &data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
-        self.manifest = manifest;
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            segments.iter().cloned().partition(|segment| expired.contains(&segment.meta.day));
-        self.tables.set_segments(kept);
+        self.move_aside(&expired)?;
+        let kept = |day: &String| !expired.contains(day);
+        let live = self.tables.live();
+        self.tables.set_segments(live.segments.iter().filter(|segment| kept(&segment.meta.day)).cloned().collect());
+        self.unpublished.retain(|segment| kept(&segment.meta.day));
+        self.manifest.segments.retain(|entry| kept(&entry.day));
         self.metrics.days_dropped.add(expired.len() as u64);
-        let directories = gone.into_iter().map(|segment| segment.directory.clone());
-        let days = expired.iter().map(|day| filenames::day_directory(&data, day));
-        for directory in directories.chain(days).collect::<Vec<PathBuf>>() {
-            disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+        tracing::info!(days = ?expired, "dropping days past their retention");
+        self.dropping.extend(expired);
+        self.finish_dropping()
+    }
+
+    fn move_aside(&self, days: &[String]) -> Result<(), StoreError> {
+        use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+        let (disk, data) = (&*self.options.disk, &self.options.directory);
+        for day in days {
+            let (place, aside) = (filenames::day_directory(data, day), filenames::dropped_day_directory(data, day));
+            match disk.rename(&place, &aside) {
+                // It was moved at an earlier try that failed later on.
+                Err(error) if matches!(error.kind(), NotFound | AlreadyExists | DirectoryNotEmpty) => {}
+                moved => moved.map_err(StoreError::io(place))?,
+            }
         }
-        tracing::info!(days = ?expired, "dropped days past their retention");
+        let parent = filenames::days_directory(data);
+        disk.sync_directory(&parent).map_err(StoreError::io(parent))
+    }
+
+    fn finish_dropping(&mut self) -> Result<(), StoreError> {
+        while let Some(day) = self.dropping.last() {
+            let (disk, data) = (&*self.options.disk, &self.options.directory);
+            remove_dropped_day(disk, data, day, || self.manifest.save(disk, data))?;
+            self.dropping.pop();
+        }
         Ok(())
     }
+}
+
+fn remove_directory_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_directory(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a day that was moved aside: first its files, which frees space; then, when the manifest is saved, what is left.
+pub(crate) fn remove_dropped_day(
+    disk: &dyn Disk,
+    data: &Path,
+    day: &str,
+    save_manifest: impl FnOnce() -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let aside = filenames::dropped_day_directory(data, day);
+    for entry in disk.list(&aside).map_err(StoreError::io(&aside))? {
+        let path = aside.join(&entry.name);
+        let removed = if entry.is_directory { disk.remove_directory(&path) } else { disk.remove_file(&path) };
+        removed.map_err(StoreError::io(path))?;
+    }
+    save_manifest().map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
+    disk.remove_directory(&aside).map_err(StoreError::io(aside))
 }
 
 /// The days that retention wants gone. The newest day always stays, however large it is.
@@ -168,7 +283,7 @@ fn expired_days(segments: &[Arc<Segment>], options: &StoreOptions) -> Vec<String
         let end = if segment.meta.day == UNPLACED {
             segment.meta.created_unix_nano
         } else {
-            segment.meta.start_min_unix_nano / DAY_NS * DAY_NS + DAY_NS
+            (segment.meta.start_min_unix_nano / DAY_NS * DAY_NS).saturating_add(DAY_NS)
         };
         if let Some(day) = days.iter_mut().find(|day| day.name == segment.meta.day) {
             day.bytes += segment.meta.bytes();

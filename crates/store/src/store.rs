@@ -9,7 +9,7 @@ use crate::disk::Lock;
 use crate::error::{AppendError, StoreError};
 use crate::metrics::Metrics;
 use crate::open::{Opened, Replay, open};
-use crate::options::{FROZEN_MEMTABLES_MAX, StoreOptions};
+use crate::options::StoreOptions;
 use crate::seal::Sealer;
 use crate::segment::cache::PageCache;
 use crate::snapshot::Snapshot;
@@ -44,7 +44,7 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// Bytes of the memtables.
     pub memtable_bytes: u64,
-    /// Bytes of encoded requests that wait for the disk.
+    /// Bytes of requests that wait for the disk, encoded and decoded.
     pub queued_bytes: u64,
     /// The earliest start in the segments and memtables; spans with impossible times apart.
     pub oldest_unix_nano: Option<u64>,
@@ -63,21 +63,19 @@ impl Store {
         let queue = Arc::new(CommitQueue::default());
         let committer =
             Committer::new(options.clone(), Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics), wal);
-        let sealer = Sealer {
-            options: options.clone(),
-            queue: Arc::clone(&queue),
-            tables: Arc::clone(&tables),
-            metrics: Arc::clone(&metrics),
-            manifest,
-            cache,
-        };
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-            thread.map_err(StoreError::io(&options.directory))
-        };
-        let threads =
-            vec![spawn("commit", Box::new(move || committer.run()))?, spawn("seal", Box::new(move || sealer.run()))?];
-        Ok(Store { options, queue, tables, metrics, threads, _lock: lock })
+        let (for_queue, for_tables, for_metrics) = (Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics));
+        let sealer = Sealer::new(options.clone(), for_queue, for_tables, for_metrics, manifest, cache);
+        // From here on the store's own drop ends what was begun.
+        let mut store = Store { options, queue, tables, metrics, threads: Vec::new(), _lock: lock };
+        store.spawn("commit", || committer.run())?;
+        store.spawn("seal", || sealer.run())?;
+        Ok(store)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.push(thread.map_err(StoreError::io(&self.options.directory))?);
+        Ok(())
     }
 
     /// Stores a batch. Returns at once; `done` is called when the batch is durable and searchable, or with why it is not
@@ -134,16 +132,19 @@ impl Store {
     /// Has everything that is in memory now sealed, and waits for it at most `timeout`. Returns whether it is done.
     pub fn seal(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let mut asked = false;
+        let live = self.tables.live();
+        let (active, mut unsealed) = (live.active, live.frozen);
+        if active.stats().spans > 0 {
+            unsealed.push(Arc::clone(&active));
+        }
         loop {
             let generation = self.tables.generation();
-            let live = self.tables.live();
-            let active_spans = live.active.stats().spans;
-            if live.frozen.is_empty() && (asked || active_spans == 0) {
+            unsealed.retain(|memtable| self.tables.is_unsealed(memtable));
+            if unsealed.is_empty() {
                 return true;
             }
-            if !asked && live.frozen.len() < FROZEN_MEMTABLES_MAX {
-                asked = true;
+            // Asked for again and again: the disk may refuse the new WAL file that freezing takes.
+            if Arc::ptr_eq(&self.tables.active(), &active) {
                 self.queue.request_rotation();
             }
             let left = deadline.saturating_duration_since(Instant::now());

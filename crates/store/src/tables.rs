@@ -32,6 +32,7 @@ pub(crate) struct Live {
 struct Signal {
     stop: bool,
     generation: u64,
+    sealing_fails: bool,
 }
 
 const POISON: &str = "no thread panics while it holds the live tables";
@@ -89,6 +90,33 @@ impl Tables {
         live.wal_bytes = live.wal_bytes.saturating_sub(wal_bytes_freed);
         drop(live);
         self.notify();
+    }
+
+    /// Notes that WAL files were deleted.
+    pub(crate) fn free_wal_bytes(&self, bytes: u64) {
+        let mut live = self.live.write().expect(POISON);
+        live.wal_bytes = live.wal_bytes.saturating_sub(bytes);
+    }
+
+    /// Notes whether the last try to seal has failed.
+    pub(crate) fn set_sealing_fails(&self, fails: bool) {
+        let mut signal = self.signal.lock().expect(POISON);
+        if signal.sealing_fails != fails {
+            signal.sealing_fails = fails;
+            signal.generation += 1;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether the last try to seal has failed.
+    pub(crate) fn sealing_fails(&self) -> bool {
+        self.signal.lock().expect(POISON).sealing_fails
+    }
+
+    /// Whether a memtable is still in memory only.
+    pub(crate) fn is_unsealed(&self, memtable: &Arc<Memtable>) -> bool {
+        let live = self.live.read().expect(POISON);
+        live.frozen.iter().chain([&live.active]).any(|unsealed| Arc::ptr_eq(unsealed, memtable))
     }
 
     /// Replaces the list of segments.

@@ -18,7 +18,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, WriteFile, read_file};
+use crate::disk::{Disk, WriteFile, read_file, remove_if_there};
 use crate::filenames::{wal_directory, wal_file};
 
 const FILE_MAGIC: &[u8; 8] = b"LSPANWAL";
@@ -85,7 +85,10 @@ pub(crate) struct WalWriter {
     file: Box<dyn WriteFile>,
     salt: u32,
     pub(crate) sequence: u64,
+    /// Bytes in the file.
     pub(crate) bytes: u64,
+    /// Of these, the bytes up to the end of the last request that was not refused.
+    kept_bytes: u64,
     buffer: Vec<u8>,
 }
 
@@ -100,11 +103,16 @@ impl WalWriter {
         header[24..28].copy_from_slice(&salt.to_le_bytes());
         let crc = crc32fast::hash(&header[..28]);
         header[28..].copy_from_slice(&crc.to_le_bytes());
-        let mut file = disk.create(&wal_file(data, sequence))?;
-        file.write_all(&header)?;
-        file.sync_data()?;
-        disk.sync_directory(&wal_directory(data))?;
-        Ok(WalWriter { file, salt, sequence, bytes: HEADER_BYTES as u64, buffer: Vec::new() })
+        let path = wal_file(data, sequence);
+        let mut file = disk.create(&path)?;
+        let begun = file.write_all(&header).and_then(|()| file.sync_data());
+        if let Err(error) = begun.and_then(|()| disk.sync_directory(&wal_directory(data))) {
+            // Tried again and again on a full disk, the beginnings would pile up.
+            let _ = remove_if_there(disk, &path);
+            return Err(error);
+        }
+        let bytes = HEADER_BYTES as u64;
+        Ok(WalWriter { file, salt, sequence, bytes, kept_bytes: bytes, buffer: Vec::new() })
     }
 
     /// Hands records to the operating system in one call.
@@ -126,6 +134,22 @@ impl WalWriter {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
+
+    /// Says that what was written so far will not be refused.
+    pub(crate) fn keep(&mut self) {
+        self.kept_bytes = self.bytes;
+    }
+
+    /// Gives the file up after a write or sync has failed: what the system says about it cannot be trusted any more. Cuts off
+    /// what was refused, so that the next start does not find it; a file of which nothing is left is removed.
+    pub(crate) fn abandon(self, disk: &dyn Disk, data: &Path) {
+        let path = wal_file(data, self.sequence);
+        let nothing_kept = self.kept_bytes <= HEADER_BYTES as u64;
+        let cut = if nothing_kept { remove_if_there(disk, &path) } else { disk.truncate(&path, self.kept_bytes) };
+        if let Err(error) = cut {
+            tracing::warn!(%error, sequence = self.sequence, "refused requests could not be cut off; the next start may find them");
+        }
+    }
 }
 
 /// What a WAL file held.
@@ -137,8 +161,10 @@ pub struct WalContents {
     pub valid_bytes: u64,
     /// Bytes behind `valid_bytes`.
     pub torn_bytes: u64,
-    /// Damaged places with whole records behind them: these are losses, not unfinished writes.
+    /// Damaged places with whole records behind them, and a damaged header: these are not unfinished writes.
     pub damaged_places: u64,
+    /// Nothing can be read, although there is something: the header is lost.
+    pub unreadable: bool,
 }
 
 /// Reads a WAL file, as much of it as is whole.
@@ -149,9 +175,22 @@ pub fn read_wal(disk: &dyn Disk, path: &Path) -> io::Result<WalContents> {
 
 fn parse(bytes: &[u8]) -> WalContents {
     let mut contents = WalContents::default();
-    let Some(salt) = file_salt(bytes) else {
-        contents.torn_bytes = bytes.len() as u64;
-        return contents;
+    let salt = match (file_salt(bytes), bytes.len() > HEADER_BYTES) {
+        (Some(salt), _) => salt,
+        (None, false) => {
+            contents.torn_bytes = bytes.len() as u64;
+            return contents;
+        }
+        // The header is synced before the first record is written, so this is damage and no unfinished write.
+        (None, true) => {
+            contents.damaged_places = 1;
+            let Some(salt) = guess_salt(bytes) else {
+                contents.valid_bytes = bytes.len() as u64;
+                contents.unreadable = true;
+                return contents;
+            };
+            salt
+        }
     };
     let mut at = HEADER_BYTES;
     contents.valid_bytes = at as u64;
@@ -176,6 +215,14 @@ pub(crate) fn file_salt(bytes: &[u8]) -> Option<u32> {
     let header = bytes.get(..HEADER_BYTES)?;
     let whole = &header[..8] == FILE_MAGIC && u32_at(header, 28) == crc32fast::hash(&header[..28]);
     (whole && u32_at(header, 8) == VERSION).then(|| u32_at(header, 24))
+}
+
+/// The salt of a file with a damaged header: as it is there or with one bit flipped, if the first record agrees. The first
+/// record is at a known place, so no sender can have made it up.
+fn guess_salt(bytes: &[u8]) -> Option<u32> {
+    let there = u32_at(bytes, 24);
+    let flipped = (0..32).map(|bit| there ^ 1 << bit);
+    std::iter::once(there).chain(flipped).find(|&salt| record_at(bytes, HEADER_BYTES, salt).is_some())
 }
 
 /// Bytes of the record that begins with this header, header included; nothing if the header is not whole.
@@ -292,6 +339,24 @@ mod tests {
             prop_assert!(got.records.iter().all(|record| whole.records.contains(record)));
             prop_assert!(got.damaged_places == 1 || got.torn_bytes > 0);
         }
+    }
+
+    #[test]
+    fn a_damaged_header_is_told_from_an_unfinished_one() {
+        // Guarantees that a flipped bit in the file's header costs no record, that a header that is gone is said to be so, and
+        // that neither passes for a write that never finished, which would be cut off.
+        let bytes = written(&bodies());
+        let whole = parse(&bytes);
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let got = parse(&bytes);
+            assert_eq!((got.records, got.damaged_places, got.torn_bytes), (whole.records.clone(), 1, 0), "bit {bit}");
+        }
+        let mut bytes = bytes;
+        bytes[..HEADER_BYTES].fill(0);
+        let got = parse(&bytes);
+        assert!(got.unreadable && got.records.is_empty() && got.torn_bytes == 0 && got.damaged_places == 1);
     }
 
     #[test]
