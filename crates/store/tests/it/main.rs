@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod crashes;
+mod damage;
 mod directories;
+mod faults;
+mod histories;
+mod ledger;
 mod round_trip;
 mod verify;
 
