@@ -54,6 +54,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()>;
     /// Moves a file or directory within the file system; replaces a file of the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name. A file system that cannot is copied on instead.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (_, _) = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory with all it holds.
@@ -184,6 +189,10 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {

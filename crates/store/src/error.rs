@@ -20,6 +20,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// Something is already where a copy shall go.
+    #[error("{} is taken: a copy goes into a new or an empty directory", path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A later version wrote the directory.
     #[error(
         "the data directory {} has format {found}, this Longspan reads up to {supported}; use a newer Longspan or another directory",

@@ -20,10 +20,12 @@
 //! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`catalog`] | what readers see |
+//! | [`backup`] | a consistent copy of everything, taken at work |
 //! | [`verify`] | whether everything still is what was written |
 //!
 //! Deliberately absent: what bytes of a request mean (a [`Replay`] is handed in), what a filter is, async.
 
+pub mod backup;
 pub mod catalog;
 pub mod clock;
 mod commit;

@@ -61,7 +61,8 @@ impl Manifest {
         bytes
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Manifest> {
+    /// Reads what [`Manifest::load`] reads; `None` if it cannot be trusted.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Manifest> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (json, hash) = text.split_once('\n')?;
         let hash = u64::from_str_radix(hash.strip_suffix('\n')?, 16).ok()?;

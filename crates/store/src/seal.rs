@@ -115,7 +115,7 @@ impl Sealer {
         let source = SealSource::new(&batches);
         let rows = ordered_rows(&source);
         let dropped = memtable.stats().spans - rows.len();
-        for (day, rows) in rows_by_day(&source, rows) {
+        for (day, rows) in rows_by_day(rows) {
             if self.unpublished.iter().all(|segment| segment.meta.day != day) {
                 let finished = self.write(day, wal_range, &source, &rows)?;
                 self.unpublished.push(finished);

@@ -207,6 +207,13 @@ impl ServiceBounds {
     pub(crate) const EMPTY: ServiceBounds =
         ServiceBounds { errors: 0, starts: (u64::MAX, 0), durations: (u64::MAX, 0) };
 
+    /// Takes other spans of the service in.
+    pub(crate) fn merge(&mut self, other: &ServiceBounds) {
+        self.errors += other.errors;
+        self.starts = (self.starts.0.min(other.starts.0), self.starts.1.max(other.starts.1));
+        self.durations = (self.durations.0.min(other.durations.0), self.durations.1.max(other.durations.1));
+    }
+
     /// Takes one more span in.
     pub(crate) fn add(&mut self, start_unix_nano: u64, duration_ns: u64, is_error: bool) {
         self.errors += u32::from(is_error);

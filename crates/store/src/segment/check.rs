@@ -211,7 +211,9 @@ impl Check<'_> {
         }
         walk.end_of_trace(&segment);
         let lost = walk.lost.iter().take(FINDINGS_OF_FILE_MAX).cloned().collect::<Vec<_>>();
-        lost.into_iter().for_each(|what| self.damage(&index, None, what));
+        for what in lost {
+            self.damage(&index, None, what);
+        }
         if walk.traces != segment.meta.traces && self.out.spans == segment.meta.spans {
             let what = format!("{} traces instead of {}", walk.traces, segment.meta.traces);
             self.damage(&self.directory.join(filenames::SPANS), None, what);

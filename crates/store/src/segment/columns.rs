@@ -78,7 +78,7 @@ impl Counts {
 /// Counts keys and gives the frequent ones a column of their most frequent type.
 pub(crate) fn choose_columns(source: &SealSource<'_>, rows: &[RowAt]) -> ColumnPlan {
     let mut levels = [Level::Span, Level::Event, Level::Link].map(|level| Counts::new(level, source.texts.len()));
-    for &at in rows {
+    for at in rows {
         count_row(source, at, &mut levels);
     }
     let mut keys: Vec<(Key, u64)> = levels.iter().flat_map(|counts| counts.keys(source)).collect();
@@ -87,7 +87,7 @@ pub(crate) fn choose_columns(source: &SealSource<'_>, rows: &[RowAt]) -> ColumnP
     ColumnPlan { columns: frequent(source, &levels[0], rows.len()), keys }
 }
 
-fn count_row(source: &SealSource<'_>, at: RowAt, levels: &mut [Counts; 3]) {
+fn count_row(source: &SealSource<'_>, at: &RowAt, levels: &mut [Counts; 3]) {
     let batch: &SpanBatch = source.batch(at);
     let row = at.row as usize;
     let [spans, events, links] = levels;

@@ -83,8 +83,8 @@ impl<'a> GroupBuilder<'a> {
         self.pair_hashes.clear();
         self.pair_hashes.resize(rows.len().div_ceil(BLOCK_ROWS), Vec::new());
         let rest = self.collect_attributes(rows);
-        let mut columns = self.ids(rows);
-        columns.extend(self.times(rows));
+        let mut columns = Self::ids(rows);
+        columns.extend(Self::times(rows));
         columns.extend(self.common(rows, scope_ids, scopes));
         for number in 0..self.attributes.len() {
             columns.push(self.attribute(number, rows.len()));
@@ -95,23 +95,17 @@ impl<'a> GroupBuilder<'a> {
         columns
     }
 
-    fn spans(&self, rows: &'a [RowAt]) -> impl Iterator<Item = &'a SpanRow> {
-        let source = self.source;
-        rows.iter().map(move |&at| source.row(at))
-    }
-
-    fn ids(&mut self, rows: &[RowAt]) -> Vec<Column> {
-        let source = self.source;
+    fn ids(rows: &[RowAt]) -> Vec<Column> {
         let (mut traces, mut numbers) = (Vec::new(), Vec::with_capacity(rows.len()));
         let (mut distances, mut strangers) = (Sparse::default(), (Vec::new(), Vec::new()));
         let mut spans = Vec::with_capacity(rows.len() * 8);
         let mut first = 0;
-        for group in rows.chunk_by(|&a, &b| source.row(a).trace_id == source.row(b).trace_id) {
+        for group in rows.chunk_by(|a, b| a.span.trace_id == b.span.trace_id) {
             numbers.resize(numbers.len() + group.len(), (traces.len() / 16) as u32);
-            traces.extend_from_slice(&source.row(group[0]).trace_id.0);
-            let family = Family::new(source, group);
-            for (place, &at) in group.iter().enumerate() {
-                let (row, number) = (source.row(at), (first + place) as u32);
+            traces.extend_from_slice(&group[0].span.trace_id.0);
+            let family = Family::new(group);
+            for (place, at) in group.iter().enumerate() {
+                let (row, number) = (&at.span, (first + place) as u32);
                 spans.extend_from_slice(&row.span_id.0);
                 if row.parent_span_id.is_zero() {
                     continue;
@@ -135,9 +129,8 @@ impl<'a> GroupBuilder<'a> {
         ]
     }
 
-    fn times(&self, rows: &[RowAt]) -> [Column; 2] {
-        let source = self.source;
-        let spans = || rows.iter().map(|&at| source.row(at));
+    fn times(rows: &[RowAt]) -> [Column; 2] {
+        let spans = || rows.iter().map(|at| &at.span);
         let starts: Vec<i64> = spans().map(|row| row.start_unix_nano as i64).collect();
         let durations = spans().map(|row| row.end_unix_nano.wrapping_sub(row.start_unix_nano) as i64).collect();
         let bounds = starts.iter().min().zip(starts.iter().max()).map(|(&least, &most)| (least, most));
@@ -149,7 +142,7 @@ impl<'a> GroupBuilder<'a> {
     fn common(&mut self, rows: &[RowAt], scope_ids: &[u32], scopes: usize) -> Vec<Column> {
         let text = |pick: fn(&SpanBatch, &SpanRow) -> TextId| {
             let source = self.source;
-            let pick = move |&at: &RowAt| source.text(at.batch, pick(source.batch(at), source.row(at)));
+            let pick = move |at: &RowAt| source.text(at.batch, pick(source.batch(at), &at.span));
             rows.iter().map(pick).collect::<Vec<TextId>>()
         };
         let services =
@@ -157,10 +150,10 @@ impl<'a> GroupBuilder<'a> {
         let (names, messages) = (text(|_, row| row.name), text(|_, row| row.status_message));
         let states = text(|_, row| row.trace_state);
         self.note_texts(Intrinsic::Name.key_hash(), None, &names);
-        let kinds: Vec<i32> = self.spans(rows).map(|row| row.kind).collect();
-        let statuses: Vec<i32> = self.spans(rows).map(|row| row.status_code).collect();
+        let kinds: Vec<i32> = rows.iter().map(|at| &at.span).map(|row| row.kind).collect();
+        let statuses: Vec<i32> = rows.iter().map(|at| &at.span).map(|row| row.status_code).collect();
         let number = |pick: fn(&SpanRow) -> u32| {
-            let values = rows.iter().map(|&at| i64::from(pick(self.source.row(at)))).collect();
+            let values = rows.iter().map(|at| i64::from(pick(&at.span))).collect();
             required(integers(values, 4), BLOCK_ROWS)
         };
         let numbers = [
@@ -269,7 +262,7 @@ impl<'a> GroupBuilder<'a> {
             column.bits.clear();
         }
         let mut rest = MapColumn::of_rows();
-        for (number, &at) in rows.iter().enumerate() {
+        for (number, at) in rows.iter().enumerate() {
             let batch = self.source.batch(at);
             let mut first = Some(0);
             for index in batch.attribute_ranges.get(at.row as usize) {
@@ -380,7 +373,7 @@ impl<'a> GroupBuilder<'a> {
         let mut levels = Levels::default();
         let (mut times, mut names, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
         let mut map = MapColumn::of_items();
-        for (number, &at) in rows.iter().enumerate() {
+        for (number, at) in rows.iter().enumerate() {
             let (batch, block) = (source.batch(at), number / BLOCK_ROWS);
             let events = batch.event_ranges.get(at.row as usize);
             if events.is_empty() {
@@ -418,7 +411,7 @@ impl<'a> GroupBuilder<'a> {
         let (mut traces, mut spans, mut states) = (Vec::new(), Vec::new(), Vec::new());
         let (mut flags, mut dropped) = (Vec::new(), Vec::new());
         let mut map = MapColumn::of_items();
-        for (number, &at) in rows.iter().enumerate() {
+        for (number, at) in rows.iter().enumerate() {
             let (batch, block) = (source.batch(at), number / BLOCK_ROWS);
             let links = batch.link_ranges.get(at.row as usize);
             if links.is_empty() {
@@ -459,7 +452,7 @@ impl<'a> GroupBuilder<'a> {
 /// An event or a link: whose attributes they are, and where.
 struct Item<'a> {
     level: Level,
-    at: RowAt,
+    at: &'a RowAt,
     block: usize,
     pool: &'a Attributes,
     range: std::ops::Range<usize>,
@@ -481,7 +474,6 @@ impl Sparse {
 
 /// Finds a span of a trace by its id: by looking back a little, else in a table.
 struct Family<'a> {
-    source: &'a SealSource<'a>,
     group: &'a [RowAt],
     places: HashTable<u32>,
 }
@@ -490,19 +482,19 @@ struct Family<'a> {
 const NEAR: usize = 16;
 
 impl<'a> Family<'a> {
-    fn new(source: &'a SealSource<'a>, group: &'a [RowAt]) -> Self {
+    fn new(group: &'a [RowAt]) -> Self {
         let mut places = HashTable::new();
         if group.len() > NEAR {
             for place in 0..group.len() as u32 {
-                let id = source.row(group[place as usize]).span_id;
-                places.insert_unique(id_hash(id), place, |&other| id_hash(source.row(group[other as usize]).span_id));
+                let id = group[place as usize].span.span_id;
+                places.insert_unique(id_hash(id), place, |&other| id_hash(group[other as usize].span.span_id));
             }
         }
-        Family { source, group, places }
+        Family { group, places }
     }
 
     fn place_of(&self, id: model::SpanId, from: usize) -> Option<usize> {
-        let is = |place: usize| self.source.row(self.group[place]).span_id == id;
+        let is = |place: usize| self.group[place].span.span_id == id;
         let near = (from.saturating_sub(NEAR)..from).rev().find(|&place| is(place));
         if near.is_some() || self.group.len() <= NEAR {
             return near.or_else(|| (0..self.group.len()).find(|&place| is(place)));

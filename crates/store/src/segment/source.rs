@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use model::attributes::pair_hash;
 use model::text::hash_text;
 use model::{Level, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanId, SpanRow, TextId, TextTable, TraceId};
@@ -10,11 +11,13 @@ use model::{Level, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanId, SpanRow, TextId, T
 use crate::clock::{DAY_NS, day_name};
 use crate::filenames::UNPLACED;
 
-/// One row of one batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One row of one batch, with what every span has: many passes go over the rows in their final order, and batches lie all over
+/// the memory.
+#[derive(Debug, Clone)]
 pub(crate) struct RowAt {
     pub(crate) batch: u32,
     pub(crate) row: u32,
+    pub(crate) span: SpanRow,
 }
 
 /// Batches with a common numbering of their texts.
@@ -38,12 +41,8 @@ impl<'a> SealSource<'a> {
         SealSource { batches, texts, maps }
     }
 
-    pub(crate) fn batch(&self, at: RowAt) -> &'a SpanBatch {
+    pub(crate) fn batch(&self, at: &RowAt) -> &'a SpanBatch {
         &self.batches[at.batch as usize]
-    }
-
-    pub(crate) fn row(&self, at: RowAt) -> &'a SpanRow {
-        &self.batch(at).rows[at.row as usize]
     }
 
     /// The common number of a text of a batch.
@@ -53,14 +52,21 @@ impl<'a> SealSource<'a> {
 }
 
 /// Rows by the partition they belong to, a UTC day or [`UNPLACED`], in the order they had.
-pub(crate) fn rows_by_day(source: &SealSource<'_>, rows: Vec<RowAt>) -> Vec<(String, Vec<RowAt>)> {
+pub(crate) fn rows_by_day(rows: Vec<RowAt>) -> Vec<(String, Vec<RowAt>)> {
     let mut days: HashMap<u64, Vec<RowAt>> = HashMap::new();
+    // Rows of a day come in long runs.
+    let mut last: Option<(u64, Vec<RowAt>)> = None;
     for at in rows {
-        let row = source.row(at);
-        let unplaced = row.notes & NOTE_TIME_OUT_OF_RANGE != 0;
-        let day = if unplaced { u64::MAX } else { row.start_unix_nano / DAY_NS };
-        days.entry(day).or_default().push(at);
+        let unplaced = at.span.notes & NOTE_TIME_OUT_OF_RANGE != 0;
+        let day = if unplaced { u64::MAX } else { at.span.start_unix_nano / DAY_NS };
+        if last.as_ref().is_none_or(|(known, _): &(u64, Vec<RowAt>)| *known != day) {
+            let rows = days.remove(&day).unwrap_or_default();
+            let before = last.replace((day, rows));
+            days.extend(before);
+        }
+        last.as_mut().expect("it was just set").1.push(at);
     }
+    days.extend(last);
     let name = |day| if day == u64::MAX { UNPLACED.to_owned() } else { day_name(day * DAY_NS) };
     let mut named: Vec<_> = days.into_iter().map(|(day, rows)| (name(day), rows)).collect();
     named.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -70,48 +76,86 @@ pub(crate) fn rows_by_day(source: &SealSource<'_>, rows: Vec<RowAt>) -> Vec<(Str
 /// All rows in the order they are stored in: traces by their earliest start, spans of a trace by start. Of spans that are
 /// there more than once only the record that came last is kept, even if an older one belongs to another day.
 pub(crate) fn ordered_rows(source: &SealSource<'_>) -> Vec<RowAt> {
-    let number = |(batch, spans): (usize, &Arc<SpanBatch>)| {
-        (0..spans.len() as u32).map(move |row| RowAt { batch: batch as u32, row })
-    };
-    let mut rows: Vec<RowAt> = source.batches.iter().enumerate().flat_map(number).collect();
-    let mut starts: HashMap<TraceId, u64> = HashMap::with_capacity(rows.len() / 4);
-    for &at in &rows {
-        let row = source.row(at);
-        let start = starts.entry(row.trace_id).or_insert(row.start_unix_nano);
-        *start = (*start).min(row.start_unix_nano);
+    let starts = TraceStarts::of(source);
+    let mut keys: Vec<SortKey> = Vec::with_capacity(source.batches.iter().map(|batch| batch.len()).sum());
+    for (batch, spans) in source.batches.iter().enumerate() {
+        for (row, span) in spans.rows.iter().enumerate() {
+            keys.push(SortKey {
+                trace_start: starts.get(span.trace_id),
+                trace_id: span.trace_id,
+                start: span.start_unix_nano,
+                span_id: span.span_id,
+                kind: span.kind,
+                batch: batch as u32,
+                row: row as u32,
+            });
+        }
     }
-    let mut sorted: Vec<(u64, TraceId, u64, SpanId, RowAt)> = rows
-        .iter()
-        .map(|&at| {
-            let row = source.row(at);
-            (starts[&row.trace_id], row.trace_id, row.start_unix_nano, row.span_id, at)
-        })
-        .collect();
-    sorted.sort_unstable_by_key(|&(trace_start, trace, start, span, at)| {
-        (trace_start, trace, start, span, at.batch, at.row)
-    });
-    rows.clear();
-    let mut seen: HashMap<(SpanId, i32), usize> = HashMap::new();
-    for group in sorted.chunk_by(|a, b| a.1 == b.1) {
-        push_last_records(source, group.iter().map(|item| item.4), &mut rows, &mut seen);
+    keys.sort_unstable();
+    let mut rows = Vec::with_capacity(keys.len());
+    let mut by_span: Vec<&SortKey> = Vec::new();
+    for trace in keys.chunk_by(|a, b| a.trace_id == b.trace_id) {
+        by_span.clear();
+        by_span.extend(trace);
+        by_span.sort_unstable_by_key(|key| (key.span_id, key.kind, key.batch, key.row));
+        let has_duplicates = by_span.windows(2).any(|pair| pair[0].is_same_span(pair[1]));
+        let is_last = |key: &&SortKey| {
+            let next = by_span.partition_point(|other| {
+                (other.span_id, other.kind, other.batch, other.row) <= (key.span_id, key.kind, key.batch, key.row)
+            });
+            by_span.get(next).is_none_or(|next| !next.is_same_span(key))
+        };
+        let kept = trace.iter().filter(|key| !has_duplicates || is_last(key));
+        rows.extend(kept.map(|key| key.row_of(source)));
     }
     rows
 }
 
-fn push_last_records(
-    source: &SealSource<'_>,
-    group: impl Iterator<Item = RowAt> + Clone,
-    rows: &mut Vec<RowAt>,
-    last: &mut HashMap<(SpanId, i32), usize>,
-) {
-    last.clear();
-    let recency = |at: RowAt| (at.batch as usize) << 32 | at.row as usize;
-    let key = |at: RowAt| (source.row(at).span_id, source.row(at).kind);
-    for at in group.clone() {
-        let newest = last.entry(key(at)).or_insert(recency(at));
-        *newest = (*newest).max(recency(at));
+/// What rows are ordered by, most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct SortKey {
+    trace_start: u64,
+    trace_id: TraceId,
+    start: u64,
+    span_id: SpanId,
+    kind: i32,
+    batch: u32,
+    row: u32,
+}
+
+impl SortKey {
+    fn is_same_span(&self, other: &SortKey) -> bool {
+        (self.span_id, self.kind) == (other.span_id, other.kind)
     }
-    rows.extend(group.filter(|&at| last[&key(at)] == recency(at)));
+
+    fn row_of(&self, source: &SealSource<'_>) -> RowAt {
+        let span = source.batches[self.batch as usize].rows[self.row as usize];
+        RowAt { batch: self.batch, row: self.row, span }
+    }
+}
+
+/// The earliest start of each trace.
+#[derive(Debug, Default)]
+struct TraceStarts {
+    table: HashTable<(TraceId, u64)>,
+}
+
+impl TraceStarts {
+    fn of(source: &SealSource<'_>) -> Self {
+        let mut starts = TraceStarts::default();
+        for span in source.batches.iter().flat_map(|batch| &batch.rows) {
+            let id = span.trace_id;
+            let entry =
+                starts.table.entry(hash_text(&id.0), |(known, _)| *known == id, |(known, _)| hash_text(&known.0));
+            let start = &mut entry.or_insert((id, span.start_unix_nano)).into_mut().1;
+            *start = (*start).min(span.start_unix_nano);
+        }
+        starts
+    }
+
+    fn get(&self, id: TraceId) -> u64 {
+        self.table.find(hash_text(&id.0), |(known, _)| *known == id).map_or(0, |(_, start)| *start)
+    }
 }
 
 /// Key under which the filters know a field that is not an attribute; see [`intrinsic_pair_hash`].

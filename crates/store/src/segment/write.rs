@@ -160,7 +160,7 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
     write_spans(aside, source, rows, &contexts, &plan.columns, &mut index)?;
     write_scopes(aside, &contexts.batch)?;
     write_links(aside, source, rows, &mut index)?;
-    index.traces = trace_places(source, rows);
+    index.traces = trace_places(rows);
     let mut catalog = contexts.catalog(source, rows);
     catalog.keys.extend(plan.keys);
     let traces = index.traces.len() as u64;
@@ -199,7 +199,7 @@ fn write_spans(
         let blocks = rows.chunks(BLOCK_ROWS).zip(scope_ids.chunks(BLOCK_ROWS));
         for ((rows, scope_ids), pair_hashes) in blocks.zip(&mut builder.pair_hashes) {
             contexts.note(scope_ids, pair_hashes);
-            index.push_block(block_of(source, rows), &services_of(source, rows), pair_hashes);
+            index.push_block(block_of(rows), &services_of(contexts, rows, scope_ids), pair_hashes);
         }
     }
     let sink = writer.into_inner().map_err(failed)?;
@@ -229,10 +229,10 @@ fn meta_of(
     }
 }
 
-fn block_of(source: &SealSource<'_>, rows: &[RowAt]) -> Block {
+fn block_of(rows: &[RowAt]) -> Block {
     let mut block = Block::default();
-    for &at in rows {
-        let row = source.row(at);
+    for at in rows {
+        let row = &at.span;
         let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
         block.add(row.start_unix_nano, duration_ns, StatusCode(row.status_code) == StatusCode::ERROR);
     }
@@ -240,27 +240,33 @@ fn block_of(source: &SealSource<'_>, rows: &[RowAt]) -> Block {
 }
 
 /// Bounds of each service's rows.
-fn services_of(source: &SealSource<'_>, rows: &[RowAt]) -> BlockServices {
-    let mut services: HashMap<TextId, ServiceBounds> = HashMap::new();
-    for &at in rows {
-        let (batch, row) = (source.batch(at), source.row(at));
-        let service = batch.resources[batch.scopes[row.scope as usize].resource as usize].service_name;
+fn services_of(contexts: &Contexts, rows: &[RowAt], scope_ids: &[u32]) -> BlockServices {
+    let mut by_scope: Vec<Option<ServiceBounds>> = vec![None; contexts.services.len()];
+    for (at, &scope) in rows.iter().zip(scope_ids) {
+        let row = &at.span;
         let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
         let is_error = StatusCode(row.status_code) == StatusCode::ERROR;
-        let bounds = services.entry(source.text(at.batch, service)).or_insert(ServiceBounds::EMPTY);
-        bounds.add(row.start_unix_nano, duration_ns, is_error);
+        by_scope[scope as usize].get_or_insert(ServiceBounds::EMPTY).add(row.start_unix_nano, duration_ns, is_error);
     }
+    let named = contexts.services.iter().zip(by_scope);
     let mut sorted: BlockServices =
-        services.into_iter().map(|(service, bounds)| (source.texts.hash(service), bounds)).collect();
+        named.filter_map(|(&service, bounds)| bounds.map(|bounds| (service, bounds))).collect();
     sorted.sort_unstable_by_key(|(hash, _)| *hash);
+    sorted.dedup_by(|other, first| {
+        let is_same = other.0 == first.0;
+        if is_same {
+            first.1.merge(&other.1);
+        }
+        is_same
+    });
     sorted
 }
 
-fn trace_places(source: &SealSource<'_>, rows: &[RowAt]) -> Vec<Place> {
+fn trace_places(rows: &[RowAt]) -> Vec<Place> {
     let mut places = Vec::new();
     let mut row = 0;
-    for group in rows.chunk_by(|&a, &b| source.row(a).trace_id == source.row(b).trace_id) {
-        let hash = hash_text(&source.row(group[0]).trace_id.0);
+    for group in rows.chunk_by(|a, b| a.span.trace_id == b.span.trace_id) {
+        let hash = hash_text(&group[0].span.trace_id.0);
         places.push(Place { hash, row, rows: group.len() as u32 });
         row += group.len() as u32;
     }
@@ -272,6 +278,8 @@ struct Contexts {
     batch: SpanBatch,
     /// The scope of each row.
     scope_ids: Vec<u32>,
+    /// For each scope, the hash of its service's name.
+    services: Vec<u64>,
     /// For each scope, the `key = value` hashes it and its resource give to every span.
     pair_hashes: Vec<Vec<u64>>,
 }
@@ -280,11 +288,13 @@ impl Contexts {
     fn of(source: &SealSource<'_>, rows: &[RowAt]) -> Contexts {
         let mut merger = BatchMerger::default();
         let mut sources: Vec<Source<'_>> = source.batches.iter().map(|batch| Source::new(batch)).collect();
-        let scope_of = |&at: &RowAt| merger.scope(&mut sources[at.batch as usize], source.row(at).scope);
+        let scope_of = |at: &RowAt| merger.scope(&mut sources[at.batch as usize], at.span.scope);
         let scope_ids = rows.iter().map(scope_of).collect();
         let batch = merger.finish();
         let pair_hashes = batch.scopes.iter().map(|scope| scope_hashes(&batch, scope)).collect();
-        Contexts { batch, scope_ids, pair_hashes }
+        let service = |scope: &model::Scope| batch.text.hash(batch.resources[scope.resource as usize].service_name);
+        let services = batch.scopes.iter().map(service).collect();
+        Contexts { batch, scope_ids, services, pair_hashes }
     }
 
     /// Notes the pairs that every scope of a chunk brings.
@@ -301,8 +311,8 @@ impl Contexts {
     fn catalog(&self, source: &SealSource<'_>, rows: &[RowAt]) -> Catalog {
         let mut operations: HashMap<(u32, TextId, i32), u64> = HashMap::new();
         let mut scopes = vec![0; self.batch.scopes.len()];
-        for (&at, &scope) in rows.iter().zip(&self.scope_ids) {
-            let row = source.row(at);
+        for (at, &scope) in rows.iter().zip(&self.scope_ids) {
+            let row = &at.span;
             *operations.entry((scope, source.text(at.batch, row.name), row.kind)).or_default() += 1;
             scopes[scope as usize] += 1;
         }
@@ -390,8 +400,8 @@ fn write_links(
     index: &mut IndexWriter,
 ) -> Result<(), StoreError> {
     let mut links = Vec::new();
-    for &at in rows {
-        let (batch, row) = (source.batch(at), source.row(at));
+    for at in rows {
+        let (batch, row) = (source.batch(at), &at.span);
         for link in batch.link_ranges.get(at.row as usize) {
             let from = (batch.links.trace_ids[link], batch.links.span_ids[link]);
             links.push((from, (row.trace_id, row.span_id)));

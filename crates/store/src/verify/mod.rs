@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, Lock, read_file};
+use crate::backup::lock;
+use crate::disk::{Disk, read_file};
 use crate::error::StoreError;
 use crate::filenames::{self, ASIDE};
 use crate::manifest::{Manifest, SegmentEntry};
@@ -104,7 +105,7 @@ pub fn verify(verify: Verify<'_>) -> Result<Verified, StoreError> {
     let Verify { disk, data, replay, while_running, progress } = verify;
     let mut walk = Walk { disk, data, replay, progress, bytes_total: 0, out: Verified::default() };
     walk.format()?;
-    let _lock = if while_running { None } else { take_lock(disk, data)? };
+    let _lock = if while_running { None } else { lock(disk, data)? };
     let manifest = walk.manifest()?;
     let found = walk.segment_directories()?;
     let sealed_through = manifest.as_ref().map_or(0, |manifest| manifest.wal_sealed_through);
@@ -122,20 +123,6 @@ pub fn verify(verify: Verify<'_>) -> Result<Verified, StoreError> {
         walk.quarantine();
     }
     Ok(walk.out)
-}
-
-/// Takes the lock; a directory that nobody can write to needs none.
-fn take_lock(disk: &dyn Disk, data: &Path) -> Result<Option<Box<dyn Lock>>, StoreError> {
-    match disk.lock(&data.join(filenames::LOCK)) {
-        Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => Err(StoreError::Locked { path: data.to_owned() }),
-        Err(error) if is_read_only(&error) => Ok(None),
-        Err(error) => Err(StoreError::io(data.join(filenames::LOCK))(error)),
-    }
-}
-
-fn is_read_only(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 /// Goes through a data directory and collects.

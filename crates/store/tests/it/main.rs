@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod backup;
 mod crashes;
 mod damage;
 mod directories;
@@ -31,6 +32,11 @@ impl Replay for Regenerate {
         let count = u64::from_le_bytes(numbers[8..].try_into().unwrap());
         Ok(random_batch(&mut Rng::new(seed), &Shape::default(), count as usize))
     }
+}
+
+/// The batch that [`append`] appends.
+fn batch(seed: u64, count: u64) -> SpanBatch {
+    random_batch(&mut Rng::new(seed), &Shape::default(), count as usize)
 }
 
 fn body(seed: u64, count: u64) -> Bytes {
