@@ -26,6 +26,12 @@ pub enum DecodeError {
         /// Where reading stopped, in bytes from the start of the (decompressed) body.
         offset: usize,
     },
+    /// What is in the body takes more memory than it may.
+    #[error("what is in the body takes more than {bytes_max} bytes of memory; send fewer spans at once")]
+    BatchTooLarge {
+        /// What it may take.
+        bytes_max: usize,
+    },
     /// The body is larger than a batch can address.
     #[error("a body of {bytes} bytes is larger than {} bytes", crate::BODY_BYTES_MAX)]
     TooLarge {

@@ -73,15 +73,30 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 ///
 /// Spans that cannot be kept are counted in the report; only a body that cannot be read at all is an error.
 pub fn decode(format: Format, body: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+    decode_within(format, body, limits, usize::MAX)
+}
+
+/// As [`decode`], for a batch that may take about `batch_bytes_max` of memory. A few bytes can say "one more span", so that a body
+/// may take many times its size; reading stops soon after the batch is over the bound.
+pub fn decode_within(
+    format: Format,
+    body: &[u8],
+    limits: &Limits,
+    batch_bytes_max: usize,
+) -> Result<Decoded, DecodeError> {
     if body.len() > BODY_BYTES_MAX {
         return Err(DecodeError::TooLarge { bytes: body.len() });
     }
-    let mut sink = Sink::new(limits);
-    match format {
-        Format::OtlpProtobuf => otlp::decode_protobuf(body, &mut sink)?,
-        Format::OtlpJson => otlp::decode_json(body, &mut sink)?,
-        Format::ZipkinJson => zipkin::decode_json(body, &mut sink)?,
-        Format::ZipkinProtobuf => zipkin::decode_protobuf(body, &mut sink)?,
+    let mut sink = Sink::new(limits, batch_bytes_max);
+    let read = match format {
+        Format::OtlpProtobuf => otlp::decode_protobuf(body, &mut sink),
+        Format::OtlpJson => otlp::decode_json(body, &mut sink),
+        Format::ZipkinJson => zipkin::decode_json(body, &mut sink),
+        Format::ZipkinProtobuf => zipkin::decode_protobuf(body, &mut sink),
+    };
+    sink.look();
+    if sink.is_overfull() {
+        return Err(DecodeError::BatchTooLarge { bytes_max: batch_bytes_max });
     }
-    Ok(sink.finish())
+    read.map(|()| sink.finish())
 }

@@ -14,12 +14,19 @@ use crate::report::{Reason, Report};
 /// No lower than what prost accepts (100 levels of messages, at least two a nesting).
 pub(crate) const NESTING_REFUSED: usize = 64;
 
+/// How often the memory of the batch is looked at when spans are small; a power of two.
+const LOOK_EVERY_SPANS: u64 = 16;
+
 /// Collects a batch.
 #[derive(Debug)]
 pub(crate) struct Sink<'l> {
     pub(crate) batch: SpanBatch,
     pub(crate) report: Report,
     pub(crate) limits: &'l Limits,
+    /// Memory that the batch may take.
+    batch_bytes_max: usize,
+    /// Whether it takes more.
+    overfull: bool,
     /// The array or map being read.
     pub(crate) nested: NestedWriter,
     /// Whether something of it did not fit.
@@ -65,11 +72,13 @@ impl AttributeCount {
 }
 
 impl<'l> Sink<'l> {
-    pub(crate) fn new(limits: &'l Limits) -> Self {
+    pub(crate) fn new(limits: &'l Limits, batch_bytes_max: usize) -> Self {
         Sink {
             batch: SpanBatch::default(),
             report: Report::default(),
             limits,
+            batch_bytes_max,
+            overfull: false,
             nested: NestedWriter::default(),
             nested_cut: false,
             span_bytes: 0,
@@ -208,8 +217,22 @@ impl<'l> Sink<'l> {
     /// Begins a span.
     #[inline]
     pub(crate) fn begin_span(&mut self) {
+        if self.report.received_spans & (LOOK_EVERY_SPANS - 1) == 0 {
+            self.look();
+        }
         self.report.received_spans += 1;
         self.span_bytes = 0;
+    }
+
+    /// Looks at the memory of the batch.
+    pub(crate) fn look(&mut self) {
+        self.overfull |= self.batch.heap_bytes() > self.batch_bytes_max;
+    }
+
+    /// Whether the batch takes more memory than it may, so that reading has to stop.
+    #[inline]
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.overfull
     }
 
     /// Adds to the size of the span being read.

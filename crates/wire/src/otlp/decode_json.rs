@@ -7,7 +7,7 @@
 //! it is as protobuf.
 
 use model::{Level, Link, SpanId, SpanKind, SpanRow, StatusCode, TraceId};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess};
 
 use super::json_value::AttributeList;
 use super::span_end::{SpanIds, close_span};
@@ -159,6 +159,10 @@ struct SpanList<'m, 'l> {
 impl Elements for SpanList<'_, '_> {
     fn element<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         self.sink.begin_span();
+        self.sink.look();
+        if self.sink.is_overfull() {
+            return Err(D::Error::custom("too much for one batch"));
+        }
         let mut span = Span {
             row: SpanRow { scope: self.sink.current_scope(), ..SpanRow::default() },
             sink: self.sink,

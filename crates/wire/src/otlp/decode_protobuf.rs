@@ -9,9 +9,12 @@ use model::{Level, Link, SpanId, SpanRow, TraceId};
 use super::protobuf_value::attribute;
 use super::span_end::{SpanIds, close_span};
 use crate::context::{OpenResource, OpenScope};
-use crate::protobuf::{Broken, Cursor, Field};
+use crate::protobuf::{Broken, Cursor, Field, Problem};
 use crate::sink::{AttributeCount, Sink};
 use crate::{DecodeError, Format};
+
+/// Before a span of this size the memory of the batch is looked at.
+const LARGE_SPAN_BYTES: usize = 16 << 10;
 
 pub(crate) fn decode_protobuf(body: &[u8], sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     traces_data(sink, body).map_err(|broken| broken.refusal(Format::OtlpProtobuf, body))
@@ -103,6 +106,12 @@ struct SpanDrops {
 
 fn span(sink: &mut Sink<'_>, message: &[u8]) -> Result<(), Broken> {
     sink.begin_span();
+    if message.len() >= LARGE_SPAN_BYTES {
+        sink.look();
+    }
+    if sink.is_overfull() {
+        return Err(Broken::at(message, Problem::TooMuch));
+    }
     if message.len() > sink.limits.span_bytes_max {
         sink.refuse_large_span(message.len());
         return Ok(());

@@ -40,6 +40,7 @@ pub(crate) enum Problem {
     WireType,
     Group,
     TooDeep,
+    TooMuch,
 }
 
 impl Problem {
@@ -51,6 +52,7 @@ impl Problem {
             Problem::WireType => "an unknown wire type",
             Problem::Group => "a group ends that did not begin",
             Problem::TooDeep => "groups or values nest too deep",
+            Problem::TooMuch => "too much for one batch",
         }
     }
 }

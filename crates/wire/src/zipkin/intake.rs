@@ -27,6 +27,10 @@ impl<'m, 'l> Intake<'m, 'l> {
     /// Adds a record's span, or refuses it.
     pub(super) fn take(&mut self, record: &Record) {
         self.sink.begin_span();
+        self.sink.look();
+        if self.sink.is_overfull() {
+            return;
+        }
         self.sink.charge(record.size());
         if self.sink.refuse_charged_span() || self.refuse_invalid_ids(record) {
             return;

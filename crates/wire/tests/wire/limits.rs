@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData, span};
 use prost::Message;
-use wire::{DecodeError, Decoded, Format, Reason, decode};
+use wire::{DecodeError, Decoded, Format, Reason, decode, decode_within};
 
 use crate::shuffle::field;
 
@@ -284,6 +284,33 @@ fn empty_owners_cost_nothing() {
     let decoded = decode(Format::OtlpProtobuf, &body, &Limits::DEFAULT).unwrap();
     assert_eq!((decoded.batch.resources.len(), decoded.batch.scopes.len(), decoded.batch.len()), (0, 0, 0));
     assert!(decoded.batch.heap_bytes() < 10_000);
+}
+
+#[test]
+fn small_bodies_of_many_things_are_bounded() {
+    // Guarantees for each format that a body which unfolds to far more memory than its size is refused before it has taken it.
+    let ids = [field(1, &[1; 16]), field(2, &[2; 8])].concat();
+    let spans = field(1, &field(2, &field(2, &ids).repeat(100_000)));
+    let events = field(1, &field(2, &field(2, &[ids.clone(), field(11, &[]).repeat(4_096)].concat()).repeat(100)));
+    let nameless = field(11, &field(3, &[]).repeat(1_000)).repeat(250);
+    let attributes = field(1, &field(2, &field(2, &[ids, nameless].concat()).repeat(4)));
+    let json_span = r#"{"traceId":"01010101010101010101010101010101","spanId":"0202020202020202"}"#;
+    let list = [json_span; 50_000].join(",");
+    let json = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{list}]}}]}}]}}"#);
+    let zipkin = format!("[{}]", [r#"{"traceId":"1","id":"2"}"#; 50_000].join(","));
+    let cases = [
+        (Format::OtlpProtobuf, spans),
+        (Format::OtlpProtobuf, events),
+        (Format::OtlpProtobuf, attributes),
+        (Format::OtlpJson, json.into_bytes()),
+        (Format::ZipkinJson, zipkin.into_bytes()),
+    ];
+    for (format, body) in cases {
+        let bytes_max = 1 << 20;
+        let refused = decode_within(format, &body, &Limits::DEFAULT, bytes_max);
+        assert_eq!(refused.unwrap_err(), DecodeError::BatchTooLarge { bytes_max }, "{format:?}, {} bytes", body.len());
+        assert!(decode(format, &body, &Limits::DEFAULT).is_ok(), "{format:?}");
+    }
 }
 
 #[test]
