@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::SpanKey;
@@ -20,7 +20,10 @@ use crate::{Regenerate, append, open};
 
 const LONG: Duration = Duration::from_mins(1);
 const TRACES: u64 = 40;
-const SNAPSHOTS: usize = 8;
+const COPIES: u64 = 6;
+/// Requests between two copies, and how many more may come while one is made.
+const REQUESTS: u64 = 20;
+const REQUESTS_MEANWHILE: u64 = 40;
 
 fn keys(store: &Store) -> Vec<SpanKey> {
     let snapshot = store.snapshot();
@@ -37,21 +40,23 @@ fn a_copy_under_load_has_all_that_was_acknowledged_before() {
     // Guarantees that a copy taken while spans arrive and segments are sealed and dropped holds every span acknowledged before it
     // began, opens, and is whole; and that copying costs the original nothing.
     let directory = tempfile::tempdir().unwrap();
-    let options = StoreOptions { memtable_bytes_max: 96 << 10, ..StoreOptions::new(directory.path().join("data")) };
+    let options = StoreOptions { memtable_bytes_max: 400 << 10, ..StoreOptions::new(directory.path().join("data")) };
     let store = Store::open(options, &Regenerate).unwrap();
-    let (acknowledged, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (acknowledged, allowed) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for seed in 1.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
+            for seed in 1..=COPIES * REQUESTS + REQUESTS_MEANWHILE {
+                while allowed.load(Ordering::SeqCst) < seed {
+                    std::thread::yield_now();
                 }
                 append(&store, seed, 30).unwrap();
                 acknowledged.store(seed, Ordering::SeqCst);
             }
         });
-        for number in 0..SNAPSHOTS {
-            while acknowledged.load(Ordering::SeqCst) < 25 * (number as u64 + 1) {
+        for number in 0..COPIES {
+            let enough = (number + 1) * REQUESTS;
+            allowed.store(enough + REQUESTS_MEANWHILE, Ordering::SeqCst);
+            while acknowledged.load(Ordering::SeqCst) < enough {
                 std::thread::yield_now();
             }
             let before = acknowledged.load(Ordering::SeqCst);
@@ -66,7 +71,6 @@ fn a_copy_under_load_has_all_that_was_acknowledged_before() {
             let missing = reference.spans().keys().filter(|key| found.binary_search(key).is_err()).count();
             assert_eq!(missing, 0, "of copy {number} after {before} requests");
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(store.metrics().segments_sealed.get() > 0, "nothing was sealed meanwhile");
     assert!(check(&directory.path().join("data"), true).unwrap().is_whole());
