@@ -112,8 +112,12 @@ impl ReadError {
         ReadError::Corrupt { path: path.into(), reason: reason.to_string() }
     }
 
+    /// An error of the system; one that says that the bytes are wrong is damage.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> ReadError {
         let path = path.into();
-        move |source| ReadError::Io { path, source }
+        move |source| match source.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ReadError::corrupt(path, source),
+            _ => ReadError::Io { path, source },
+        }
     }
 }

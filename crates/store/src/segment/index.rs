@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::catalog::Catalog;
 use crate::disk::Located;
 use crate::error::ReadError;
+use crate::filenames;
 use crate::segment::filter::{build_filter, filter_may_contain};
 use crate::snapshot::ServiceBounds;
 
@@ -46,6 +47,8 @@ enum SectionKind {
     /// For each block how many services it has u32, 0 u32, and for each: hash of its name u64, errors u32, 0 u32, start min and
     /// max u64, duration min and max u64; sorted. A count of `u32::MAX` is followed by nothing: too many to say.
     Services = 7,
+    /// For each Parquet file: its number in [`PIECE_FILES`] u32, how many pieces it has u32, and the xxh3 u64 of each.
+    Pieces = 8,
 }
 
 /// Bounds of a block of rows.
@@ -91,6 +94,9 @@ pub(crate) struct Place {
     pub(crate) rows: u32,
 }
 
+/// The files whose pieces the index has hashes of, by their numbers.
+pub(crate) const PIECE_FILES: [&str; 3] = [filenames::SPANS, filenames::SCOPES, filenames::LINKS];
+
 /// Collects an index while a segment is written.
 #[derive(Debug, Default)]
 pub(crate) struct IndexWriter {
@@ -117,7 +123,12 @@ impl IndexWriter {
     }
 
     /// The bytes of `index.bin`.
-    pub(crate) fn finish(mut self, catalog: &Catalog) -> Vec<u8> {
+    /// `pieces` are the names of the files written before, with the hashes of their pieces.
+    pub(crate) fn finish<'p>(
+        mut self,
+        catalog: &Catalog,
+        pieces: impl Iterator<Item = (&'p str, &'p Vec<u64>)>,
+    ) -> Vec<u8> {
         self.traces.sort_unstable();
         self.link_targets.sort_unstable();
         let mut hashes = self.traces.iter().map(|place| place.hash).collect();
@@ -128,6 +139,7 @@ impl IndexWriter {
             (SectionKind::TraceFilter, build_filter(&mut hashes)),
             (SectionKind::LinkTargets, places_to_bytes(&self.link_targets)),
             (SectionKind::Services, self.services),
+            (SectionKind::Pieces, pieces_to_bytes(pieces)),
             (SectionKind::Catalog, serde_json::to_vec(catalog).expect("a catalog is always JSON")),
         ];
         let mut out = Vec::new();
@@ -205,6 +217,32 @@ fn services_from_bytes(bytes: &[u8], blocks: usize) -> Option<Vec<Option<BlockSe
     Some(all)
 }
 
+fn pieces_to_bytes<'p>(files: impl Iterator<Item = (&'p str, &'p Vec<u64>)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, hashes) in files {
+        let number = PIECE_FILES.iter().position(|known| *known == name).expect("files with pieces are known");
+        out.extend_from_slice(&(number as u32).to_le_bytes());
+        out.extend_from_slice(&(hashes.len() as u32).to_le_bytes());
+        for hash in hashes {
+            out.extend_from_slice(&hash.to_le_bytes());
+        }
+    }
+    out
+}
+
+fn pieces_from_bytes(bytes: &[u8]) -> Option<[Arc<[u64]>; PIECE_FILES.len()]> {
+    let mut files: [Arc<[u64]>; PIECE_FILES.len()] = std::array::from_fn(|_| Arc::from([]));
+    let mut at = 0;
+    while at < bytes.len() {
+        let head = bytes.get(at..at + 8)?;
+        let end = (at + 8).checked_add((u32_at(head, 4) as usize).checked_mul(8)?)?;
+        let hashes = bytes.get(at + 8..end)?.chunks_exact(8).map(|hash| u64_at(hash, 0)).collect();
+        *files.get_mut(u32_at(head, 0) as usize)? = hashes;
+        at = end;
+    }
+    Some(files)
+}
+
 fn places_to_bytes(places: &[Place]) -> Vec<u8> {
     let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
     for place in places {
@@ -223,6 +261,7 @@ pub(crate) struct Index {
     pub(crate) blocks: Vec<Block>,
     pub(crate) catalog: Catalog,
     services: Vec<Option<BlockServices>>,
+    pieces: [Arc<[u64]>; PIECE_FILES.len()],
     trace_filter: Vec<u8>,
     block_filters: OnceLock<Arc<[u8]>>,
     traces: OnceLock<Arc<[u8]>>,
@@ -247,6 +286,7 @@ impl Index {
             blocks: Vec::new(),
             catalog: Catalog::default(),
             services: Vec::new(),
+            pieces: std::array::from_fn(|_| Arc::from([])),
             trace_filter: Vec::new(),
             block_filters: OnceLock::new(),
             traces: OnceLock::new(),
@@ -256,6 +296,8 @@ impl Index {
         let services = index.section(SectionKind::Services)?;
         let services = services_from_bytes(&services, index.blocks.len());
         index.services = services.ok_or_else(|| ReadError::corrupt(index.path(), "the services do not add up"))?;
+        let pieces = pieces_from_bytes(&index.section(SectionKind::Pieces)?);
+        index.pieces = pieces.ok_or_else(|| ReadError::corrupt(index.path(), "the pieces do not add up"))?;
         index.trace_filter = index.section(SectionKind::TraceFilter)?;
         let catalog = index.section(SectionKind::Catalog)?;
         index.catalog = serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(index.path(), error))?;
@@ -283,6 +325,12 @@ impl Index {
         }
         let bytes: Arc<[u8]> = self.section(kind)?.into();
         Ok(Arc::clone(cell.get_or_init(|| bytes)))
+    }
+
+    /// The hashes of the pieces of a file.
+    pub(crate) fn pieces(&self, name: &str) -> Arc<[u64]> {
+        let number = PIECE_FILES.iter().position(|known| *known == name).expect("files with pieces are known");
+        Arc::clone(&self.pieces[number])
     }
 
     /// Bounds of a service's rows in block `number`; `None` if it has none.

@@ -10,6 +10,7 @@
 //! | [`arrays`] | Arrow arrays for the small files |
 //! | [`mod@write`] | the files, aside, synced, renamed |
 //! | [`index`], [`filter`] | `index.bin` |
+//! | [`pieces`] | checksums of every 8 KiB |
 //! | [`meta`] | `segment.json` |
 //! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
 //! | [`cache`], [`leaf`], [`parquet_file`] | pages lately used; values of a column for some rows |
@@ -34,6 +35,7 @@ pub(crate) mod lists;
 pub(crate) mod meta;
 pub(crate) mod page;
 pub(crate) mod parquet_file;
+pub(crate) mod pieces;
 pub(crate) mod read;
 pub(crate) mod source;
 pub(crate) mod thrift;
@@ -55,6 +57,7 @@ use crate::segment::cache::PageCache;
 use crate::segment::index::Index;
 use crate::segment::meta::SegmentMeta;
 use crate::segment::parquet_file::ParquetFile;
+use crate::segment::pieces::checked;
 use crate::segment::read::{RowReader, read_links, read_scopes};
 use crate::snapshot::{IncomingLink, Projection};
 
@@ -93,15 +96,18 @@ impl Segment {
                 return Err(ReadError::corrupt(path(&file.name), reason));
             }
         }
+        let index = Index::open(open(filenames::INDEX)?)?;
         let parquet = |name: &str, number: u64| {
-            ParquetFile::open(open(name)?, meta.id * PARQUET_FILES + number, Arc::clone(cache))
+            let file = checked(open(name)?, index.pieces(name));
+            let file = file.ok_or_else(|| ReadError::corrupt(path(name), "longer or shorter than its checksums"))?;
+            ParquetFile::open(file, meta.id * PARQUET_FILES + number, Arc::clone(cache))
         };
         let segment = Segment {
             directory: directory.to_owned(),
-            index: Index::open(open(filenames::INDEX)?)?,
             context: read_scopes(&parquet(filenames::SCOPES, 0)?)?,
             spans: parquet(filenames::SPANS, 1)?,
             links: parquet(filenames::LINKS, 2)?,
+            index,
             meta,
         };
         let rows: u64 = segment.index.blocks.iter().map(|block| u64::from(block.rows)).sum();

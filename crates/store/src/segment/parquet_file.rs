@@ -165,7 +165,7 @@ impl Chunks {
         match error {
             ParquetError::External(source) if source.is::<io::Error>() => {
                 let source = source.downcast::<io::Error>().expect("it was just seen to be one");
-                ReadError::Io { path: self.0.path.clone(), source: *source }
+                ReadError::io(&self.0.path)(*source)
             }
             other => ReadError::corrupt(&self.0.path, other),
         }

@@ -34,6 +34,7 @@ use crate::segment::layout::{
     AttributeColumn, links_schema, scopes_schema, small_properties, spans_properties, spans_schema,
 };
 use crate::segment::meta::{FileMeta, SegmentMeta};
+use crate::segment::pieces::PieceHasher;
 use crate::segment::source::{Intrinsic, RowAt, SealSource};
 use crate::snapshot::ServiceBounds;
 
@@ -48,10 +49,11 @@ pub(crate) struct SegmentSpec {
     pub(crate) created_unix_nano: u64,
 }
 
-/// A file that is hashed while it is written.
+/// A file that is hashed while it is written, as a whole and piece by piece.
 struct Sink {
     file: Box<dyn WriteFile>,
     hash: Xxh3,
+    pieces: PieceHasher,
     bytes: u64,
 }
 
@@ -59,6 +61,7 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;
         self.hash.update(bytes);
+        self.pieces.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -73,19 +76,25 @@ struct Aside<'a> {
     disk: &'a dyn Disk,
     directory: PathBuf,
     files: Vec<FileMeta>,
+    /// For each file, in the order of `files`, the hashes of its pieces.
+    pieces: Vec<Vec<u64>>,
 }
 
 impl Aside<'_> {
     fn create(&self, name: &str) -> Result<BufWriter<Sink>, StoreError> {
         let path = self.directory.join(name);
         let file = self.disk.create(&path).map_err(StoreError::io(path))?;
-        Ok(BufWriter::with_capacity(256 << 10, Sink { file, hash: Xxh3::new(), bytes: 0 }))
+        Ok(BufWriter::with_capacity(
+            256 << 10,
+            Sink { file, hash: Xxh3::new(), pieces: PieceHasher::default(), bytes: 0 },
+        ))
     }
 
     fn finish(&mut self, name: &str, writer: BufWriter<Sink>) -> Result<(), StoreError> {
         let path = self.directory.join(name);
         let mut sink = writer.into_inner().map_err(|error| StoreError::io(path.clone())(error.into_error()))?;
         sink.file.sync_data().map_err(StoreError::io(path))?;
+        self.pieces.push(sink.pieces.finish());
         self.files.push(FileMeta {
             name: name.to_owned(),
             bytes: sink.bytes,
@@ -135,7 +144,7 @@ pub(crate) fn write_segment(
         disk.remove_directory(&directory).map_err(StoreError::io(&directory))?;
     }
     disk.create_directories(&directory).map_err(StoreError::io(&directory))?;
-    let mut aside = Aside { disk, directory: directory.clone(), files: Vec::new() };
+    let mut aside = Aside { disk, directory: directory.clone(), files: Vec::new(), pieces: Vec::new() };
     let result = fill(&mut aside, spec, source, rows);
     if let Err(error) = result {
         if let Err(left) = disk.remove_directory(&directory) {
@@ -165,7 +174,8 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
     catalog.keys.extend(plan.keys);
     let traces = index.traces.len() as u64;
     let meta = meta_of(spec, rows, traces, index.blocks(), &plan.columns);
-    let index = index.finish(&catalog);
+    let pieces = aside.files.iter().map(|file| file.name.as_str()).zip(&aside.pieces);
+    let index = index.finish(&catalog, pieces);
     aside.write_file(filenames::INDEX, &index)?;
     let meta = SegmentMeta { files: std::mem::take(&mut aside.files), ..meta };
     aside.write_file(filenames::SEGMENT, &meta.to_bytes())

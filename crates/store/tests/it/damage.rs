@@ -208,7 +208,6 @@ fn a_flipped_bit_gives_no_wrong_answer() {
 }
 
 #[test]
-#[ignore = "rows have no checksums yet"]
 fn a_flipped_bit_in_rows_gives_no_wrong_answer() {
     // Guarantees the same for the files with rows.
     flip_bits(|path| path.extension().is_some_and(|extension| extension == "parquet"), 10_000, 600);
