@@ -26,7 +26,7 @@ const INSTALLED_LOCK: &str = "node_modules/.longspan-installed-lock.json";
 
 const NOTICE: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Longspan</title>\n\
     <h1>Longspan runs, without its page</h1>\n<p>This binary was built with LONGSPAN_SKIP_WEB=1. Build it again without that \
-    variable, with Node 20 or later and npm installed, to get the page. The same data is at \
+    variable, with Node 20.19 or later and npm installed, to get the page. The same data is at \
     <a href=\"/api/traces\">/api/traces</a>.</p></html>\n";
 
 fn main() -> ExitCode {
@@ -87,8 +87,8 @@ fn npm(web: &Path, arguments: &[&str]) -> Result<(), String> {
     let ran = Command::new("npm").args(arguments).current_dir(web).stdin(Stdio::null()).output();
     let output = ran.map_err(|error| {
         format!(
-            "npm could not be run ({error}). The page is built with Node 20 or later and npm: install them (nodejs.org, or \
-             your system's package nodejs and npm) and build again. {SKIP}=1 builds without the page."
+            "npm could not be run ({error}). The page is built with Node 20.19 or later and npm: install them \
+             (nodejs.org, or your system's packages nodejs and npm) and build again. {SKIP}=1 builds without the page."
         )
     })?;
     if output.status.success() {

@@ -18,7 +18,7 @@ use crate::trace::Trace;
 /// Most traces on a page of a search.
 pub const SEARCH_LIMIT_MAX: usize = 10_000;
 
-/// A page ends early once its traces take so many bytes of memory.
+/// A page ends early once its traces take so many bytes of memory; a store may be told to end it earlier.
 pub const PAGE_BYTES_MAX: usize = 256 << 20;
 
 /// Most items of a list for completion.
@@ -87,6 +87,9 @@ pub enum QueryError {
         /// What was asked for.
         limit: usize,
     },
+    /// The question was called off before it was answered, see [`crate::stop`].
+    #[error("the question was called off before it was answered")]
+    Stopped,
     /// An answer would take more memory than it may.
     #[error("{what}: {found}, and at most {max} fit into memory; ask for a shorter range of time")]
     TooLarge {

@@ -6,6 +6,7 @@
 //! | [`language`] | the query language: text to filter |
 //! | [`filter`] | which spans are meant; a filter bound to a batch; what a part must hold to match |
 //! | [`source`] | what the algorithms need of a store |
+//! | [`stop`] | how a question is called off |
 //! | [`trace`] | records become a trace: every span once, in order |
 //! | [`search`], [`cursor`] | the next page of matching traces |
 //! | [`links`] | links of a trace in both directions |
@@ -25,6 +26,7 @@ pub mod links;
 pub mod local;
 pub mod search;
 pub mod source;
+pub mod stop;
 pub mod trace;
 pub mod values;
 
@@ -36,5 +38,6 @@ pub use cursor::{Cursor, CursorError};
 pub use filter::{Compiled, Field, Filter, FilterError, Literal, Op};
 pub use language::{ParseError, parse};
 pub use links::{LinkEnd, LinkedSpan, TraceLink, TraceLinks};
-pub use local::LocalStore;
+pub use local::{Bounds, LocalStore};
+pub use stop::Stop;
 pub use trace::Trace;

@@ -4,25 +4,59 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Level, SpanKind, TraceId};
-use store::Store;
+use store::{Snapshot, Store};
 
 use crate::contract::{
-    COMPLETION_LIMIT_MAX, Capabilities, Dependency, KeyCount, KeyQuery, OperationCount, QueryError, Search, SearchPage,
-    ServiceCount, SpanStore, TimeRange, ValueCount, ValueQuery,
+    COMPLETION_LIMIT_MAX, Capabilities, Dependency, KeyCount, KeyQuery, OperationCount, PAGE_BYTES_MAX, QueryError,
+    Search, SearchPage, ServiceCount, SpanStore, TimeRange, ValueCount, ValueQuery,
 };
+use crate::dependencies::{SPANS_HELD_MAX, dependencies_within};
 use crate::links::TraceLinks;
+use crate::source::Source;
+use crate::stop::{Stop, Stoppable};
 use crate::trace::Trace;
+
+/// How much memory an answer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A page of a search ends early at this.
+    pub page_bytes_max: usize,
+    /// Spans whose ids are held at a time while calls between services are counted; see [`crate::dependencies`].
+    pub spans_held_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { page_bytes_max: PAGE_BYTES_MAX, spans_held_max: SPANS_HELD_MAX }
+    }
+}
 
 /// The store on this machine's disk. Each question is answered from one snapshot.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     store: Arc<Store>,
+    bounds: Bounds,
+    stop: Stop,
 }
 
 impl LocalStore {
     /// Answers from `store`.
     pub fn new(store: Arc<Store>) -> Self {
-        LocalStore { store }
+        LocalStore::within(store, Bounds::default())
+    }
+
+    /// Answers from `store` within less memory.
+    pub fn within(store: Arc<Store>, bounds: Bounds) -> Self {
+        LocalStore { store, bounds, stop: Stop::default() }
+    }
+
+    /// The same store for a question that `stop` calls off.
+    pub fn until(&self, stop: Stop) -> Self {
+        LocalStore { stop, ..self.clone() }
+    }
+
+    fn source(&self) -> Stoppable<Snapshot> {
+        Stoppable::new(self.store.snapshot(), self.stop.clone())
     }
 }
 
@@ -32,15 +66,15 @@ impl SpanStore for LocalStore {
     }
 
     fn trace(&self, id: TraceId) -> Result<Option<Trace>, QueryError> {
-        Ok(Trace::merge(id, &self.store.snapshot().trace(id)?))
+        Ok(Trace::merge(id, &self.source().trace(id)?))
     }
 
     fn search(&self, search: &Search) -> Result<SearchPage, QueryError> {
-        crate::search::search(&self.store.snapshot(), search)
+        crate::search::search_within(&self.source(), search, self.bounds.page_bytes_max)
     }
 
     fn links(&self, id: TraceId) -> Result<TraceLinks, QueryError> {
-        crate::links::links(&self.store.snapshot(), id)
+        crate::links::links(&self.source(), id)
     }
 
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError> {
@@ -75,11 +109,11 @@ impl SpanStore for LocalStore {
     }
 
     fn attribute_values(&self, query: &ValueQuery) -> Result<Vec<ValueCount>, QueryError> {
-        crate::values::values(&self.store.snapshot(), query)
+        crate::values::values(&self.source(), query)
     }
 
     fn dependencies(&self, range: TimeRange) -> Result<Vec<Dependency>, QueryError> {
-        crate::dependencies::dependencies(&self.store.snapshot(), range)
+        dependencies_within(&self.source(), range, self.bounds.spans_held_max)
     }
 }
 

@@ -30,10 +30,15 @@ const CANDIDATES_MIN: usize = 256;
 
 /// The page of traces that a search asks for.
 pub fn search<S: Source>(source: &S, search: &Search) -> Result<SearchPage, QueryError> {
+    search_within(source, search, PAGE_BYTES_MAX)
+}
+
+/// As [`search`], for a page that ends early once its traces take `page_bytes_max`.
+pub fn search_within<S: Source>(source: &S, search: &Search, page_bytes_max: usize) -> Result<SearchPage, QueryError> {
     if search.limit == 0 || search.limit > SEARCH_LIMIT_MAX {
         return Err(QueryError::Limit { limit: search.limit });
     }
-    let mut run = Run::new(source, search);
+    let mut run = Run::new(source, search, page_bytes_max);
     match search.filter.trace_ids() {
         Some(ids) => run.propose(ids)?,
         None => run.queue_parts(),
@@ -82,10 +87,11 @@ struct Run<'s, S: Source> {
     settled: HashSet<TraceId>,
     page: SearchPage,
     page_bytes: usize,
+    page_bytes_max: usize,
 }
 
 impl<'s, S: Source> Run<'s, S> {
-    fn new(source: &'s S, search: &'s Search) -> Self {
+    fn new(source: &'s S, search: &'s Search, page_bytes_max: usize) -> Self {
         let cursor =
             search.cursor.map(|cursor| Key { start: cursor.start_unix_nano.into(), trace_id: cursor.trace_id });
         let end = Key::before(search.range.end_unix_nano.map_or(u128::from(u64::MAX) + 1, u128::from));
@@ -101,6 +107,7 @@ impl<'s, S: Source> Run<'s, S> {
             settled: HashSet::new(),
             page: SearchPage::default(),
             page_bytes: 0,
+            page_bytes_max,
         }
     }
 
@@ -145,7 +152,7 @@ impl<'s, S: Source> Run<'s, S> {
     }
 
     fn page(mut self) -> Result<SearchPage, QueryError> {
-        while self.page.hits.len() < self.search.limit && self.page_bytes < PAGE_BYTES_MAX {
+        while self.page.hits.len() < self.search.limit && self.page_bytes < self.page_bytes_max {
             let best_part = self.parts.peek().map(|waiting| waiting.below);
             match self.candidates.peek() {
                 Some(best) if best_part.is_none_or(|below| best.key >= below) => self.settle()?,

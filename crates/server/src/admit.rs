@@ -15,9 +15,15 @@ pub struct Admitted {
     pub out_of_range_spans: u64,
 }
 
-/// Decodes `body` as it was received at `received_unix_nano`.
-pub fn admit(format: Format, received_unix_nano: u64, body: &[u8], limits: &Limits) -> Result<Admitted, DecodeError> {
-    let mut decoded = wire::decode(format, body, limits)?;
+/// Decodes `body` as it was received at `received_unix_nano`, into at most about `batch_bytes_max` of memory.
+pub fn admit(
+    format: Format,
+    received_unix_nano: u64,
+    body: &[u8],
+    limits: &Limits,
+    batch_bytes_max: usize,
+) -> Result<Admitted, DecodeError> {
+    let mut decoded = wire::decode_within(format, body, limits, batch_bytes_max)?;
     let out_of_range_spans = note_odd_times(&mut decoded.batch, received_unix_nano, limits);
     Ok(Admitted { decoded, out_of_range_spans })
 }
@@ -44,7 +50,8 @@ pub struct AdmitAgain {
 impl store::Replay for AdmitAgain {
     fn decode(&self, format: u8, received_unix_nano: u64, body: &[u8]) -> Result<SpanBatch, String> {
         let format = Format::from_u8(format).ok_or_else(|| format!("format {format} is unknown"))?;
-        let admitted = admit(format, received_unix_nano, body, &self.limits).map_err(|error| error.to_string())?;
-        Ok(admitted.decoded.batch)
+        // It was taken once, perhaps with more memory than there is now.
+        let admitted = admit(format, received_unix_nano, body, &self.limits, usize::MAX);
+        Ok(admitted.map_err(|error| error.to_string())?.decoded.batch)
     }
 }

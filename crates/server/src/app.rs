@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::Limits;
 use tokio::sync::Semaphore;
@@ -18,8 +18,13 @@ use crate::phase::Stage;
 /// Where each listener that is not off listens, by its name in settings.
 pub type Listening = BTreeMap<&'static str, SocketAddr>;
 
-/// Each question may hold a page of traces in memory.
-const QUESTIONS_AT_ONCE: usize = 4;
+/// Questions at once that look something up: a trace, what there is to ask for.
+const LOOK_UPS_AT_ONCE: usize = 4;
+/// Questions at once that read their way through what is stored: each holds a page of traces in memory and keeps a core busy, which
+/// receiving needs too.
+const SEARCHES_AT_ONCE: usize = 2;
+/// How long a question may take once it has its turn.
+pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// What every listener shares.
 #[derive(Debug)]
@@ -36,8 +41,14 @@ pub struct App {
     pub intake: Arc<Intake>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Turns for questions to the store: so many at once.
-    pub turns: Arc<Semaphore>,
+    /// Turns for questions that look something up.
+    pub look_ups: Arc<Semaphore>,
+    /// Turns for questions that read through what is stored.
+    pub searches: Arc<Semaphore>,
+    /// How long a question may take, usually [`ANSWER_MAX`].
+    pub answer_max: Duration,
+    /// Who may use how much memory.
+    pub memory: MemorySplit,
 }
 
 impl App {
@@ -46,13 +57,24 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let intake = Intake {
             limits: Limits::DEFAULT,
-            max_body_bytes: options.max_body_bytes as usize,
-            budget: Budget::new(memory.intake_bytes),
+            max_body_bytes: memory.max_body_bytes as usize,
+            budget: Budget::new(memory.bodies_bytes),
+            decoded: Budget::new(memory.decoded_bytes),
             admission_wait: ADMISSION_WAIT,
             stage: stage.clone(),
             metrics: metrics.clone(),
         };
-        let turns = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
-        App { options, listening, started: Instant::now(), stage, intake: Arc::new(intake), metrics, turns }
+        App {
+            options,
+            listening,
+            started: Instant::now(),
+            stage,
+            intake: Arc::new(intake),
+            metrics,
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS_AT_ONCE)),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            answer_max: ANSWER_MAX,
+            memory,
+        }
     }
 }

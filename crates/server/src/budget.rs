@@ -60,6 +60,11 @@ impl Budget {
         }
     }
 
+    /// The most that can be charged.
+    pub fn max_bytes(&self) -> u64 {
+        self.shared.max_bytes
+    }
+
     /// Bytes in flight.
     pub fn used_bytes(&self) -> u64 {
         self.shared.used_bytes.load(Ordering::Relaxed)
@@ -77,6 +82,18 @@ impl Charge {
         Ok(())
     }
 
+    /// Gives back what is charged beyond `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.give_back(less);
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.shared.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.shared.released.notify_waiters();
+    }
+
     /// Bytes charged so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -85,8 +102,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.shared.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.shared.released.notify_waiters();
+        self.give_back(self.bytes);
     }
 }
 
@@ -106,8 +122,10 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!waiter.is_finished());
-        drop(first);
+        first.shrink_to(20);
         assert_eq!(waiter.await.unwrap(), 80);
+        assert_eq!(budget.used_bytes(), 20);
+        drop(first);
         assert_eq!(budget.used_bytes(), 0);
     }
 }

@@ -43,12 +43,19 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 fn readings(app: &App) -> Vec<Reading> {
     let reading = |name, help, value| Reading { name, help, value };
     let gauge = |name, help, value: u64| reading(name, help, Gauge(value));
-    let in_flight = app.intake.budget.used_bytes();
-    let mut readings = vec![gauge("intake_bytes", "Bytes of requests that are being received", in_flight)];
+    let (bodies, decoded) = (app.intake.budget.used_bytes(), app.intake.decoded.used_bytes());
+    let mut readings = vec![
+        gauge("intake_bytes", "Bytes of requests that are being received or stored, as received and inflated", bodies),
+        gauge("decoded_bytes", "Memory of requests that are being decoded or stored", decoded),
+    ];
     let Some(opened) = app.stage.opened_now() else { return readings };
     let (stats, counted) = (opened.store.stats(), opened.store.metrics());
     readings.extend([
-        gauge("stored_spans", "Spans stored; duplicates not yet merged away count twice", stats.spans),
+        gauge(
+            "stored_spans",
+            "Records of spans stored: a span that was sent again may count twice, though every answer has it once",
+            stats.spans,
+        ),
         gauge("segments", "Segments", stats.segments),
         gauge("segment_bytes", "Bytes of all segments", stats.segment_bytes),
         gauge("wal_bytes", "Bytes of the write-ahead log", stats.wal_bytes),

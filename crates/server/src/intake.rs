@@ -34,12 +34,25 @@ const DECODE_INLINE_BYTES_MAX: usize = 256 << 10;
 /// The same for compressed bodies: they usually inflate to about tenfold.
 const INFLATE_INLINE_BYTES_MAX: usize = 32 << 10;
 
+/// Memory reserved for decoding a body, in multiples of its size; ordinary spans take one to two.
+const USUAL_GROWTH: u64 = 4;
+/// The most that a body's size can multiply by: an attribute of two bytes takes forty with the room that its column grows into.
+const ANY_GROWTH: u64 = 48;
+/// Reserved for every body beside that.
+const DECODE_BYTES_MIN: u64 = 64 << 10;
+
 /// Why nothing of a request was stored.
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// Larger than the limit, before or after decompression.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// What is in it takes more memory than one request may.
+    #[error("what is in the body takes more than {limit_bytes} bytes of memory; send fewer spans at once")]
+    TooMuch {
         /// The limit.
         limit_bytes: usize,
     },
@@ -70,7 +83,7 @@ impl Refusal {
     /// The name in metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Refusal::TooLarge { .. } => "too_large",
+            Refusal::TooLarge { .. } | Refusal::TooMuch { .. } => "too_large",
             Refusal::Malformed(_) => "malformed",
             Refusal::Incomplete(_) => "incomplete",
             Refusal::UnsupportedType(_) => "unsupported_type",
@@ -95,7 +108,10 @@ impl From<Overloaded> for Refusal {
 
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
-        Refusal::Malformed(error.to_string())
+        match error {
+            DecodeError::BatchTooLarge { bytes_max } => Refusal::TooMuch { limit_bytes: bytes_max },
+            other => Refusal::Malformed(other.to_string()),
+        }
     }
 }
 
@@ -127,8 +143,10 @@ pub struct Intake {
     pub limits: Limits,
     /// Limit of a body, before and after decompression.
     pub max_body_bytes: usize,
-    /// Limit of all bodies at once.
+    /// Limit of all bodies at once, as received and as inflated.
     pub budget: Budget,
+    /// Limit of all decoded requests at once, until the store has them.
+    pub decoded: Budget,
     /// How long to wait for memory or the store, usually [`ADMISSION_WAIT`].
     pub admission_wait: Duration,
     /// Where the store appears.
@@ -142,29 +160,68 @@ impl Intake {
     pub async fn accept(&self, protocol: Protocol, format: Format, received: Received) -> Result<Report, Refusal> {
         let started = Instant::now();
         let received_unix_nano = now_unix_nano();
-        let off_thread = received.body.len() > inline_bytes_max(received.encoding);
-        let unpack = Unpack { format, received_unix_nano, limits: self.limits, max_body_bytes: self.max_body_bytes };
-        let unpacked = if off_thread {
-            let job = tokio::task::spawn_blocking(move || unpack.run(received));
-            job.await.map_err(|_| Refusal::Malformed("the body could not be decoded".to_owned()))??
-        } else {
-            unpack.run(received)?
-        };
-        let Unpacked { body, admitted, charge } = unpacked;
+        let (body, charge) = self.inflate(received).await?;
+        let decode = Decode { format, received_unix_nano, limits: self.limits, body };
+        let (decode, admitted, room) = self.decode(decode).await?;
         let Admitted { decoded, out_of_range_spans } = admitted;
-        let (spans, bytes) = (decoded.batch.len() as u64, body.len() as u64);
+        let (spans, bytes) = (decoded.batch.len() as u64, decode.body.len() as u64);
         if spans > 0 {
-            let request = Request { format: format as u8, received_unix_nano, body, batch: decoded.batch };
-            self.append(request, charge).await?;
+            let request = Request { format: format as u8, received_unix_nano, body: decode.body, batch: decoded.batch };
+            self.append(request, [charge, room]).await?;
         }
         for (reason, count) in decoded.report.reasons() {
             self.metrics.dropped(reason, count);
         }
         if out_of_range_spans > 0 {
-            self.metrics.dropped("time_out_of_range", out_of_range_spans);
+            self.metrics.flagged("time_out_of_range", out_of_range_spans);
         }
         self.metrics.received(protocol, spans, bytes, started.elapsed());
         Ok(decoded.report)
+    }
+
+    /// Undoes the compression of a body.
+    async fn inflate(&self, received: Received) -> Result<(Bytes, Charge), Refusal> {
+        let limit_bytes = self.max_body_bytes;
+        let off_thread = received.encoding != Encoding::Identity && received.body.len() > INFLATE_INLINE_BYTES_MAX;
+        let job = move || {
+            let Received { body, mut charge, encoding } = received;
+            let body = inflate(encoding, body, limit_bytes, &mut charge);
+            let body = body.map_err(|error| match error {
+                InflateError::TooLarge => Refusal::TooLarge { limit_bytes },
+                InflateError::Corrupt(_) => Refusal::Malformed(error.to_string()),
+                InflateError::Overloaded(overloaded) => overloaded.into(),
+            })?;
+            charge.shrink_to(body.len() as u64);
+            Ok((body, charge))
+        };
+        run(off_thread, job).await?
+    }
+
+    /// Decodes a body. The memory it may take is reserved first, so that it is never taken by more requests than there is room for:
+    /// usually a few times the body's size is enough; a body of many small things is read once more with room for all they can take.
+    async fn decode(&self, mut decode: Decode) -> Result<(Decode, Admitted, Charge), Refusal> {
+        let body_bytes = decode.body.len() as u64;
+        let most = self.decoded.max_bytes();
+        let usual = (USUAL_GROWTH * body_bytes + DECODE_BYTES_MIN).min(most);
+        let any = (ANY_GROWTH * body_bytes + DECODE_BYTES_MIN).min(most);
+        for reserved in [usual, any] {
+            let room = timeout(self.admission_wait, self.decoded.open_with(reserved)).await;
+            let mut room = room.map_err(|_| Overloaded)?;
+            let off_thread = decode.body.len() > DECODE_INLINE_BYTES_MAX;
+            // The room goes with the job: when the sender goes away, the job still runs.
+            let job = move || (decode.run(reserved as usize), decode, room);
+            let admitted;
+            (admitted, decode, room) = run(off_thread, job).await?;
+            match admitted {
+                Err(DecodeError::BatchTooLarge { .. }) if reserved < any => {}
+                Err(error) => return Err(error.into()),
+                Ok(admitted) => {
+                    room.shrink_to(admitted.decoded.batch.heap_bytes() as u64);
+                    return Ok((decode, admitted, room));
+                }
+            }
+        }
+        Err(Refusal::TooMuch { limit_bytes: any as usize })
     }
 
     /// Reads a body to its end, bounded in size, in silence, and by what all requests together may hold.
@@ -189,36 +246,31 @@ impl Intake {
         let room = self.budget.open_with(declared.unwrap_or(UNKNOWN_BODY_BYTES));
         let mut charge = timeout(self.admission_wait, room).await.map_err(|_| Overloaded)?;
         let mut body = std::pin::pin!(body);
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut whole = Whole::default();
         loop {
             let next = timeout(BODY_IDLE, body.frame()).await;
             let next = next.map_err(|_| Refusal::Incomplete("the sender fell silent".to_owned()))?;
             let Some(frame) = next else { break };
             let frame = frame.map_err(|error| Refusal::Incomplete(error.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
-            let total = first.len() + rest.len() + data.len();
+            let total = whole.len() + data.len();
             if total > limit_bytes {
                 return Err(Refusal::TooLarge { limit_bytes });
             }
             charge.grow((total as u64).saturating_sub(charge.bytes()) as usize)?;
-            if first.is_empty() {
-                first = data;
-            } else {
-                rest.extend_from_slice(&data);
-            }
+            whole.push(data, declared.unwrap_or(0) as usize);
         }
-        Ok(Received { body: joined(first, &rest), charge, encoding })
+        Ok(Received { body: whole.finish(), charge, encoding })
     }
 
-    async fn append(&self, request: Request, charge: Charge) -> Result<(), Refusal> {
+    async fn append(&self, request: Request, charges: [Charge; 2]) -> Result<(), Refusal> {
         let opened = timeout(self.admission_wait, self.stage.opened()).await;
         let opened = opened.map_err(|_| Refusal::NotReady("the server is still reading its log"))?;
         let opened = opened.ok_or(Refusal::NotReady("the server is stopping"))?;
         let (tell, told) = oneshot::channel();
-        // The charge is held until the store is done, even when the sender has gone away by then.
+        // The charges are held until the store is done, even when the sender has gone away by then.
         let done = move |result| {
-            drop(charge);
+            drop(charges);
             drop(tell.send(result));
         };
         opened.store.append(request, Box::new(done));
@@ -227,47 +279,54 @@ impl Intake {
     }
 }
 
-fn inline_bytes_max(encoding: Encoding) -> usize {
-    match encoding {
-        Encoding::Identity => DECODE_INLINE_BYTES_MAX,
-        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => INFLATE_INLINE_BYTES_MAX,
+/// Runs a job, off the threads that serve sockets if it is a long one.
+async fn run<T: Send + 'static>(off_thread: bool, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    if !off_thread {
+        return Ok(job());
+    }
+    let done = tokio::task::spawn_blocking(job).await;
+    done.map_err(|_| Refusal::Malformed("the body could not be decoded".to_owned()))
+}
+
+/// A body as it comes. Most are one frame, which is then not copied; the others are copied once.
+#[derive(Default)]
+struct Whole {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Whole {
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn push(&mut self, data: Bytes, declared: usize) {
+        if self.len() == 0 {
+            self.first = data;
+            return;
+        }
+        if !self.first.is_empty() {
+            self.all.reserve(declared.max(self.first.len() + data.len()));
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&data);
+    }
+
+    fn finish(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
 }
 
-/// Most bodies are one frame, which is then not copied.
-fn joined(first: Bytes, rest: &[u8]) -> Bytes {
-    if rest.is_empty() {
-        return first;
-    }
-    let mut all = BytesMut::with_capacity(first.len() + rest.len());
-    all.extend_from_slice(&first);
-    all.extend_from_slice(rest);
-    all.freeze()
-}
-
-struct Unpack {
+/// A body to be decoded.
+struct Decode {
     format: Format,
     received_unix_nano: u64,
     limits: Limits,
-    max_body_bytes: usize,
-}
-
-struct Unpacked {
     body: Bytes,
-    admitted: Admitted,
-    charge: Charge,
 }
 
-impl Unpack {
-    fn run(&self, received: Received) -> Result<Unpacked, Refusal> {
-        let Received { body, mut charge, encoding } = received;
-        let body = inflate(encoding, body, self.max_body_bytes, &mut charge).map_err(|error| match error {
-            InflateError::TooLarge => Refusal::TooLarge { limit_bytes: self.max_body_bytes },
-            InflateError::Corrupt(_) => Refusal::Malformed(error.to_string()),
-            InflateError::Overloaded(overloaded) => overloaded.into(),
-        })?;
-        let admitted = admit(self.format, self.received_unix_nano, &body, &self.limits)?;
-        charge.grow(admitted.decoded.batch.heap_bytes())?;
-        Ok(Unpacked { body, admitted, charge })
+impl Decode {
+    fn run(&self, batch_bytes_max: usize) -> Result<Admitted, DecodeError> {
+        admit(self.format, self.received_unix_nano, &self.body, &self.limits, batch_bytes_max)
     }
 }

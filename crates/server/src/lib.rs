@@ -2,9 +2,10 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`config`], [`memory`] | what can be set, and who gets how much memory |
+//! | [`config`], [`memory`], [`open_files`] | what can be set, who gets how much memory, and how many files may be open |
 //! | [`run`] | starting and stopping |
-//! | [`listen`], [`patience`], [`routes`], [`guard`] | connections; slow peers; what each listener serves; what protects browsers |
+//! | [`listen`], [`crowd`], [`patience`], [`routes`] | connections; how many; slow peers; what each listener serves |
+//! | [`guard`], [`gzip`] | what protects browsers; compressed answers |
 //! | [`receive`] | OTLP over gRPC and HTTP, Zipkin |
 //! | [`intake`], [`budget`], [`inflate`], [`admit`] | from a body to its OK |
 //! | [`phase`], [`app`] | the store as it comes and goes; what all listeners share |
@@ -21,13 +22,16 @@ pub mod app;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod crowd;
 pub mod guard;
+pub mod gzip;
 pub mod health;
 pub mod inflate;
 pub mod intake;
 pub mod listen;
 pub mod memory;
 pub mod metrics;
+pub mod open_files;
 pub mod page;
 pub mod patience;
 pub mod phase;

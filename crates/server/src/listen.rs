@@ -2,16 +2,15 @@
 //!
 //! Knows nothing of what is served. Limits of connections stand here: slow heads, silent peers, streams, header sizes.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -19,8 +18,9 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::config::Listen;
+use crate::crowd::{Crowd, Member};
 use crate::metrics::Metrics;
-use crate::patience::{Patience, Progress, TimedSocket};
+use crate::patience::{Patience, TimedSocket};
 
 /// Longer than the minute at which metrics are usually exported, so that their connections stay.
 const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_mins(2) };
@@ -29,8 +29,10 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const MAX_CONCURRENT_STREAMS: u32 = 250;
 const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-/// How long accepting pauses when the system is out of file descriptors or memory: there is no event to wait for.
+/// What is read ahead of an HTTP/1 body, and the most that a head may have.
+const HTTP1_BUFFER_BYTES_MAX: usize = 400 << 10;
+/// How long accepting pauses when the system is out of file descriptors or memory, or all connections are busy: there is no event to
+/// wait for.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a listener could not listen.
@@ -82,19 +84,52 @@ pub async fn bind(name: &'static str, listen: Listen) -> Result<Option<Bound>, B
     Ok(Some(Bound { name, address, socket }))
 }
 
+/// What a listener allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Connections at once.
+    pub connections: usize,
+    /// What a connection may send ahead of being read.
+    pub connection_bytes: u32,
+}
+
 /// Serves `router` on every connection until `stop` turns true, then lets requests under way finish.
-pub async fn serve(bound: Bound, router: Router, mut stop: watch::Receiver<bool>, metrics: Arc<Metrics>) {
+pub async fn serve(
+    bound: Bound,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    metrics: Arc<Metrics>,
+    allowance: Allowance,
+) {
     let mut connections = JoinSet::new();
+    let mut crowd = Crowd::default();
     loop {
+        let most = allowance.connections;
+        if crowd.len() >= most && crowd.crowd_out() {
+            metrics.crowded_out();
+        }
+        // Those that were told to end may take a while, and only so many of them.
+        let crowded = crowd.len() >= most || connections.len() >= most + most / 4;
         let accepted = tokio::select! {
-            accepted = bound.socket.accept() => accepted,
+            accepted = bound.socket.accept(), if !crowded => accepted,
+            // One that is busy now may be idle soon.
+            () = tokio::time::sleep(ACCEPT_PAUSE), if crowded => continue,
             () = stopped(&mut stop) => break,
-            Some(_) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                crowd.left(ended.unwrap_or_default());
+                metrics.disconnected();
+                continue;
+            }
         };
         match accepted {
             Ok((stream, _)) => {
                 metrics.connected();
-                connections.spawn(connection(stream, router.clone(), stop.clone()));
+                let (number, member) = crowd.enter();
+                let connection = connection(stream, router.clone(), stop.clone(), member, allowance);
+                connections.spawn(async move {
+                    connection.await;
+                    number
+                });
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -104,7 +139,9 @@ pub async fn serve(bound: Bound, router: Router, mut stop: watch::Receiver<bool>
         }
     }
     drop(bound);
-    while connections.join_next().await.is_some() {}
+    while connections.join_next().await.is_some() {
+        metrics.disconnected();
+    }
 }
 
 /// A dropped sender is a stop too.
@@ -117,28 +154,32 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    member: Member,
+    allowance: Allowance,
+) {
     // A reply is one small write: waiting to fill a packet would only delay it. Not being able to say so is no reason to fail.
     drop(stream.set_nodelay(true));
-    let progress = Progress::default();
+    let Member { progress, leave } = member;
     let stream = TimedSocket::new(stream, PATIENCE, progress.clone());
-    let answered = progress.clone();
-    let service = router
-        .map_request(move |request: http::Request<hyper::body::Incoming>| {
-            progress.request_begins(request.version());
-            request.map(axum::body::Body::new)
-        })
-        .map_response(move |response| {
-            answered.answer_begins();
-            response
-        })
-        .map_err(|never: Infallible| match never {});
-    let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let busy = progress.request_begins(request.version());
+        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
+    });
+    let builder = builder(allowance);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = async { tokio::select! { () = stopped(&mut stop) => {}, () = leave.notified() => {} } } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -148,16 +189,18 @@ async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(allowance: Allowance) -> auto::Builder<TokioExecutor> {
+    let ahead = allowance.connection_bytes;
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().max_buf_size((ahead as usize).min(HTTP1_BUFFER_BYTES_MAX));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES.min(ahead))
+        .initial_connection_window_size(ahead)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
     builder

@@ -1,11 +1,12 @@
 //! How much memory the process may use, and who gets how much of it.
 //!
-//! The limit is what the settings say, else 60 % of what the control group or the machine has. A quarter of it is for requests
-//! that are being received (their bytes as received, inflated, and decoded), half is the store's, the rest is for queries and
-//! everything that is not counted.
+//! The limit is what the settings say, else 60 % of what the control group or the machine has. It is divided among everything that
+//! can pile up; what is divided leaves about a quarter for the program itself and for what is not counted (the copy of a body that
+//! is being packed, a memtable that is being sealed, the allocator's rest). A setting that does not fit is lowered, never the limit raised.
 
 use std::fs;
 
+use query::Bounds;
 use store::StoreOptions;
 use store::options::FROZEN_MEMTABLES_MAX;
 
@@ -13,32 +14,70 @@ use store::options::FROZEN_MEMTABLES_MAX;
 const DEFAULT_SHARE_PERCENT: u64 = 60;
 /// Assumed where the system does not say what it has.
 const UNKNOWN_MACHINE_BYTES: u64 = 2 << 30;
+/// A smaller limit counts as this: the program itself takes a good part of it.
+pub const SMALLEST_LIMIT_BYTES: u64 = 128 << 20;
 /// Memtables smaller than this would make a swarm of tiny segments.
-const MEMTABLE_MIN_BYTES: usize = 4 << 20;
-/// Requests being received never get more: beyond this the disk is what limits.
-const INTAKE_MAX_BYTES: u64 = 1 << 30;
+const MEMTABLE_MIN_BYTES: u64 = 4 << 20;
+/// Requests being received, or decoded, never get more: beyond this the disk is what limits.
+const BODIES_MAX_BYTES: u64 = 1 << 30;
+const DECODED_MAX_BYTES: u64 = 512 << 20;
+/// Memory for the ids of a span while calls between services are counted.
+const HELD_SPAN_BYTES: u64 = 56;
 
 /// The parts of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemorySplit {
-    /// For requests being received.
-    pub intake_bytes: u64,
-    /// For the store.
-    pub store_bytes: u64,
+    /// The whole.
+    pub limit_bytes: u64,
+    /// For requests as received and inflated.
+    pub bodies_bytes: u64,
+    /// For requests as decoded, until they are in the store.
+    pub decoded_bytes: u64,
+    /// Largest body that fits, at most what the settings say.
+    pub max_body_bytes: u64,
+    /// For all memtables of the store together.
+    pub memtables_bytes: u64,
+    /// For the store's unpacked pages.
+    pub page_cache_bytes: u64,
+    /// For one answer.
+    pub answer_bytes: u64,
+    /// What a connection may send ahead of being read.
+    pub connection_bytes: u32,
 }
 
-/// Divides the limit; a body of the largest size always fits, as received and decoded.
+/// Divides the limit.
 pub fn split(limit_bytes: Option<u64>, max_body_bytes: u64) -> MemorySplit {
     let limit = limit_bytes.unwrap_or_else(|| available_bytes() / 100 * DEFAULT_SHARE_PERCENT);
-    let intake_bytes = (limit / 4).clamp(max_body_bytes * 8, INTAKE_MAX_BYTES.max(max_body_bytes * 8));
-    MemorySplit { intake_bytes, store_bytes: limit / 2 }
+    let limit = limit.max(SMALLEST_LIMIT_BYTES);
+    MemorySplit {
+        limit_bytes: limit,
+        bodies_bytes: (limit / 16).min(BODIES_MAX_BYTES),
+        decoded_bytes: (limit / 16).min(DECODED_MAX_BYTES),
+        max_body_bytes: max_body_bytes.min(limit / 32),
+        memtables_bytes: limit / 8 * 3,
+        page_cache_bytes: limit / 32,
+        answer_bytes: limit / 32,
+        connection_bytes: (limit / 512).clamp(64 << 10, 8 << 20) as u32,
+    }
 }
 
-/// Divides the store's part: memtables that fill or wait to be sealed.
-pub fn bound_store(options: &mut StoreOptions, store_bytes: u64) {
+/// Divides the store's part. Every live memtable, the waiting ones and the active one, may grow to twice its size while it waits for
+/// a place among those being sealed, and by one more group of requests.
+pub fn bound_store(options: &mut StoreOptions, memory: &MemorySplit) {
     let memtables = FROZEN_MEMTABLES_MAX as u64 + 1;
-    let one = (store_bytes / memtables) as usize;
-    options.memtable_bytes_max = options.memtable_bytes_max.min(one).max(MEMTABLE_MIN_BYTES);
+    let one = (memory.memtables_bytes / memtables).saturating_sub(memory.decoded_bytes) / 2;
+    let most = options.memtable_bytes_max as u64;
+    options.memtable_bytes_max = one.clamp(MEMTABLE_MIN_BYTES, most.max(MEMTABLE_MIN_BYTES)) as usize;
+    options.page_cache_bytes = options.page_cache_bytes.min(memory.page_cache_bytes);
+}
+
+/// What an answer may take.
+pub fn bounds_of_answers(memory: &MemorySplit) -> Bounds {
+    let most = Bounds::default();
+    Bounds {
+        page_bytes_max: most.page_bytes_max.min(memory.answer_bytes as usize),
+        spans_held_max: most.spans_held_max.min((memory.answer_bytes / HELD_SPAN_BYTES) as usize),
+    }
 }
 
 fn available_bytes() -> u64 {
@@ -64,10 +103,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_body_always_fits() {
-        // Guarantees that a small limit never makes the largest allowed request impossible to receive.
-        let split = split(Some(64 << 20), 64 << 20);
-        assert!(split.intake_bytes >= 64 << 20);
-        assert_eq!(split.store_bytes, 32 << 20);
+    fn the_parts_stay_within_the_limit() {
+        // Guarantees for every limit, from far too small to large, that what can pile up leaves a fifth of it, that a body of the
+        // largest size fits with its decoded form, and that no part is more than it is worth.
+        for mib in [1, 128, 256, 500, 1 << 10, 4 << 10, 64 << 10, 1 << 20] {
+            let split = split(Some(mib << 20), 64 << 20);
+            let mut store = StoreOptions::new("x");
+            bound_store(&mut store, &split);
+            let memtables =
+                (FROZEN_MEMTABLES_MAX as u64 + 1) * (2 * store.memtable_bytes_max as u64 + split.decoded_bytes);
+            let answers = 2 * bounds_of_answers(&split).page_bytes_max as u64;
+            let all = split.bodies_bytes + split.decoded_bytes + memtables + store.page_cache_bytes + answers;
+            assert!(all <= split.limit_bytes / 5 * 4, "{} of {} MiB", all >> 20, split.limit_bytes >> 20);
+            assert!(2 * split.max_body_bytes <= split.bodies_bytes && 2 * split.max_body_bytes <= split.decoded_bytes);
+            assert!(store.memtable_bytes_max <= 64 << 20 && store.page_cache_bytes <= 48 << 20);
+        }
+        assert_eq!(split(Some(4 << 30), 64 << 20).max_body_bytes, 64 << 20);
     }
 }

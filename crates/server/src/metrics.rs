@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabel
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -94,9 +95,13 @@ pub struct Metrics {
     spans: Family<ByProtocol, Counter>,
     refused_requests: Family<ByProtocolAndReason, Counter>,
     dropped: Family<ByReason, Counter>,
+    flagged_spans: Family<ByReason, Counter>,
     request_seconds: Family<ByProtocol, Histogram, fn() -> Histogram>,
     query_seconds: Family<ByOperation, Histogram, fn() -> Histogram>,
+    refused_questions: Family<ByReason, Counter>,
     connections: Counter,
+    open_connections: Gauge,
+    closed_connections: Counter,
 }
 
 /// From a tenth of a millisecond to 52 s.
@@ -113,9 +118,13 @@ impl Default for Metrics {
             spans: Family::default(),
             refused_requests: Family::default(),
             dropped: Family::default(),
+            flagged_spans: Family::default(),
             request_seconds: Family::new_with_constructor(seconds_histogram),
             query_seconds: Family::new_with_constructor(seconds_histogram),
+            refused_questions: Family::default(),
             connections: Counter::default(),
+            open_connections: Gauge::default(),
+            closed_connections: Counter::default(),
         };
         metrics.register();
         metrics
@@ -130,11 +139,17 @@ impl Metrics {
         registry.register("received_spans", "Spans that were stored", self.spans.clone());
         registry.register("refused_requests", "Requests of which nothing was stored", self.refused_requests.clone());
         registry.register("dropped", "Spans, or things inside spans, that were not kept as sent", self.dropped.clone());
+        registry.register("flagged_spans", "Spans that were kept as sent, with a note", self.flagged_spans.clone());
         let help = "From the last byte of a request to its answer";
         registry.register_with_unit("request", help, Unit::Seconds, self.request_seconds.clone());
         let help = "Time to answer a query of the API";
         registry.register_with_unit("query", help, Unit::Seconds, self.query_seconds.clone());
+        let help = "Questions that were not answered: too many at once, or too slow";
+        registry.register("refused_questions", help, self.refused_questions.clone());
         registry.register("connections", "Connections accepted", self.connections.clone());
+        registry.register("open_connections", "Connections open now", self.open_connections.clone());
+        let help = "Idle connections that were closed to make room for others";
+        registry.register("crowded_out_connections", help, self.closed_connections.clone());
         let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", info);
     }
@@ -158,14 +173,35 @@ impl Metrics {
         self.dropped.get_or_create(&ByReason { reason }).inc_by(count);
     }
 
+    /// Spans that were kept as sent, with a note that says what is odd about them.
+    pub fn flagged(&self, note: &'static str, count: u64) {
+        self.flagged_spans.get_or_create(&ByReason { reason: note }).inc_by(count);
+    }
+
     /// A query that was answered.
     pub fn queried(&self, operation: &'static str, took: Duration) {
         self.query_seconds.get_or_create(&ByOperation { operation }).observe(took.as_secs_f64());
     }
 
+    /// A question that was not answered.
+    pub fn question_refused(&self, reason: &'static str) {
+        self.refused_questions.get_or_create(&ByReason { reason }).inc();
+    }
+
     /// A connection that was accepted.
     pub fn connected(&self) {
         self.connections.inc();
+        self.open_connections.inc();
+    }
+
+    /// A connection that has ended.
+    pub fn disconnected(&self) {
+        self.open_connections.dec();
+    }
+
+    /// An idle connection that is closed to make room for another.
+    pub fn crowded_out(&self) {
+        self.closed_connections.inc();
     }
 
     /// Spans stored since the start, over all protocols.
@@ -222,12 +258,14 @@ mod tests {
         metrics.received(Protocol::OtlpGrpc, 7, 300, Duration::from_millis(4));
         metrics.refused(Protocol::Zipkin, "malformed");
         metrics.dropped("value_truncated", 2);
+        metrics.flagged("time_out_of_range", 3);
         let reading = Reading { name: "wal_bytes", help: "Bytes", value: ReadingValue::Gauge(5) };
         let text = metrics.encode(vec![reading]);
         for line in [
             "longspan_received_spans_total{protocol=\"otlp_grpc\"} 7",
             "longspan_refused_requests_total{protocol=\"zipkin\",reason=\"malformed\"} 1",
             "longspan_dropped_total{reason=\"value_truncated\"} 2",
+            "longspan_flagged_spans_total{reason=\"time_out_of_range\"} 3",
             "longspan_wal_bytes 5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

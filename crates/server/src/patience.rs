@@ -7,8 +7,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,26 +32,62 @@ const UNTIMED: u8 = 3;
 /// How an HTTP/2 connection begins.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// Tells the socket what the service sees.
+/// Tells the socket, and the listener, what the service sees.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<AtomicU8>);
+pub struct Progress(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: AtomicU8,
+    /// How many requests are being answered, and since when there is none.
+    work: Mutex<(usize, Instant)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { phase: AtomicU8::new(IDLE), work: Mutex::new((0, Instant::now())) }
+    }
+}
+
+/// A request being answered; dropped when its answer is ready to be sent, or its peer gave up.
+#[derive(Debug)]
+pub struct Busy(Progress);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // An HTTP/2 connection stays untimed.
+        self.0.move_on(SERVING, IDLE);
+        let mut work = self.0.work();
+        *work = (work.0 - 1, Instant::now());
+    }
+}
 
 impl Progress {
     /// A request has arrived whole up to its body.
-    pub fn request_begins(&self, version: http::Version) {
-        let state = if version == http::Version::HTTP_2 { UNTIMED } else { SERVING };
-        self.0.store(state, Ordering::Relaxed);
+    pub fn request_begins(&self, version: http::Version) -> Busy {
+        let phase = if version == http::Version::HTTP_2 { UNTIMED } else { SERVING };
+        self.0.phase.store(phase, Ordering::Relaxed);
+        self.work().0 += 1;
+        Busy(self.clone())
     }
 
-    /// Its answer is ready to be sent.
-    pub fn answer_begins(&self) {
-        // An HTTP/2 connection stays untimed.
-        self.move_on(SERVING, IDLE);
+    /// Since when no request is being answered; nothing if one is.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let work = self.work();
+        (work.0 == 0).then_some(work.1)
     }
 
-    /// Whether the state was `from`; then it is `to`.
+    fn work(&self) -> MutexGuard<'_, (usize, Instant)> {
+        self.0.work.lock().expect("nothing can panic while it is held")
+    }
+
+    fn phase(&self) -> u8 {
+        self.0.phase.load(Ordering::Relaxed)
+    }
+
+    /// Whether the phase was `from`; then it is `to`.
     fn move_on(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.0.phase.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -85,7 +121,7 @@ impl<S> TimedSocket<S> {
 
     /// Sets the timer when the state has changed; whether the state is a timed one.
     fn is_timed(&mut self) -> bool {
-        let state = self.progress.0.load(Ordering::Relaxed);
+        let state = self.progress.phase();
         let limit = match state {
             IDLE => Some(self.patience.idle),
             HEAD => Some(self.patience.head),
@@ -102,7 +138,7 @@ impl<S> TimedSocket<S> {
 
     /// What was sent shows that the peer takes it: idling begins after it.
     fn bytes_went(&mut self) {
-        if self.progress.0.load(Ordering::Relaxed) == IDLE {
+        if self.progress.phase() == IDLE {
             self.timer.as_mut().reset(Instant::now() + self.patience.idle);
         }
     }
@@ -193,8 +229,7 @@ mod tests {
         peer.write_all(b"POST / HT").await.unwrap();
         let cut = given_up(&mut socket).await;
         assert!(cut >= PATIENCE.head && cut < PATIENCE.idle, "{cut:?}");
-        progress.request_begins(http::Version::HTTP_11);
-        progress.answer_begins();
+        drop(progress.request_begins(http::Version::HTTP_11));
         socket.write_all(b"HTTP/1.1 200").await.unwrap();
         assert!(given_up(&mut socket).await >= PATIENCE.idle);
     }
@@ -207,7 +242,7 @@ mod tests {
             let progress = Progress::default();
             let mut socket =
                 TimedSocket::new(socket, Patience { head: Duration::ZERO, idle: Duration::ZERO }, progress.clone());
-            progress.request_begins(version);
+            let _busy = progress.request_begins(version);
             let mut buffer = [0; 8];
             let read = tokio::time::timeout(Duration::from_millis(20), socket.read(&mut buffer)).await;
             assert!(read.is_err(), "{version:?} was cut");

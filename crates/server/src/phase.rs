@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use query::LocalStore;
+use query::{Bounds, LocalStore};
 use store::Store;
 use tokio::sync::watch;
 
@@ -19,10 +19,10 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Takes a store into service.
-    pub fn new(store: Store) -> Arc<Opened> {
+    /// Takes a store into service; answers keep within `bounds`.
+    pub fn new(store: Store, bounds: Bounds) -> Arc<Opened> {
         let store = Arc::new(store);
-        Arc::new(Opened { query: LocalStore::new(store.clone()), store })
+        Arc::new(Opened { query: LocalStore::within(store.clone(), bounds), store })
     }
 }
 

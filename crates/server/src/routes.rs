@@ -13,6 +13,7 @@ use axum::routing::get;
 use crate::api::{self, jaeger};
 use crate::app::App;
 use crate::guard::{browser_headers, loopback_names_only};
+use crate::gzip::gzip_answers;
 use crate::receive::{otlp_grpc, otlp_http, zipkin as zipkin_receiver};
 use crate::{health, page};
 
@@ -37,12 +38,12 @@ pub fn api(app: &Arc<App>) -> Router {
         .merge(health::router(app.clone()))
         .nest("/jaeger", jaeger::router(app.clone()))
         .fallback(page::serve);
-    guarded(router.layer(from_fn(browser_headers)), app, "api")
+    guarded(router.layer(from_fn(gzip_answers)).layer(from_fn(browser_headers)), app, "api")
 }
 
 /// Zipkin: spans in, and its query API.
 pub fn zipkin(app: &Arc<App>) -> Router {
-    let readers = guarded(api::zipkin::router(app.clone()), app, "zipkin");
+    let readers = guarded(api::zipkin::router(app.clone()).layer(from_fn(gzip_answers)), app, "zipkin");
     readers.merge(zipkin_receiver::router(app.intake.clone()))
 }
 
@@ -51,7 +52,7 @@ pub fn jaeger(app: &Arc<App>) -> Router {
     let page = app.listening.get("api").map(SocketAddr::to_string).unwrap_or_default();
     let text = format!("Longspan answers Jaeger's query API here, below /api. Its page is at http://{page}/\n");
     let router = jaeger::router(app.clone()).route("/", get(move || async move { text }));
-    guarded(router, app, "jaeger")
+    guarded(router.layer(from_fn(gzip_answers)), app, "jaeger")
 }
 
 fn guarded(router: Router, app: &App, listener: &str) -> Router {

@@ -17,8 +17,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::admit::AdmitAgain;
 use crate::app::{App, Listening};
 use crate::config::{OptionsError, ServerOptions};
-use crate::listen::{BindError, Bound, bind, serve};
+use crate::crowd::connections_max;
+use crate::listen::{Allowance, BindError, Bound, bind, serve};
 use crate::memory::{self, MemorySplit};
+use crate::open_files;
 use crate::phase::{Opened, Phase, StageSetter, stage};
 use crate::routes;
 
@@ -78,9 +80,15 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     }
     let listening: Listening = sockets.iter().map(|bound| (bound.name, bound.address)).collect();
     let memory = memory::split(options.memory_limit_bytes, options.max_body_bytes);
+    if memory.max_body_bytes < options.max_body_bytes {
+        let (mib, limit_mib) = (memory.max_body_bytes >> 20, memory.limit_bytes >> 20);
+        tracing::warn!("requests up to {mib} MiB are taken, because the memory limit is {limit_mib} MiB");
+    }
     let (setter, stage) = stage();
     let store_options = store_options(&options, memory);
     let app = Arc::new(App::new(options, listening, stage, memory));
+    let connections = connections_max(open_files::raise());
+    let allowance = Allowance { connections, connection_bytes: memory.connection_bytes };
     let (mut receivers, mut readers) = (Group::new(), Group::new());
     for bound in sockets {
         let (group, router) = match bound.name {
@@ -89,7 +97,7 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
             "jaeger" => (&mut readers, routes::jaeger(&app)),
             _ => (&mut readers, routes::api(&app)),
         };
-        group.add(bound, router, &app);
+        group.add(bound, router, &app, allowance);
     }
     Ok(Running { app, setter, receivers, readers, opened: open_store(store_options) })
 }
@@ -99,7 +107,7 @@ fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
     store.durability = options.durability;
     store.retention_age_ns = options.retention_age.map(|age| age.as_nanos() as u64);
     store.retention_bytes = options.retention_bytes;
-    memory::bound_store(&mut store, memory.store_bytes);
+    memory::bound_store(&mut store, &memory);
     store
 }
 
@@ -115,8 +123,8 @@ impl Group {
         Group { stop: watch::channel(false).0, listeners: JoinSet::new() }
     }
 
-    fn add(&mut self, bound: Bound, router: Router, app: &App) {
-        self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone()));
+    fn add(&mut self, bound: Bound, router: Router, app: &App, allowance: Allowance) {
+        self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone(), allowance));
     }
 
     /// Stops accepting, lets requests under way finish until the deadline, and then lets go of the rest.
@@ -144,7 +152,7 @@ impl Running {
     /// Waits until the store is open; from then on requests are stored and answered.
     pub async fn ready(&mut self) -> Result<(), StartError> {
         let store = (&mut self.opened).await.map_err(|_| StartError::Lost)??;
-        self.setter.set(Phase::Ready(Opened::new(store)));
+        self.setter.set(Phase::Ready(Opened::new(store, memory::bounds_of_answers(&self.app.memory))));
         write_listening(&self.app.options.data, self.listening())
     }
 

@@ -139,21 +139,45 @@ const UNITS: [(&str, u64); 6] = [
     ("ns", 1),
 ];
 
-/// Reads `120ns`, `35us`, `10ms`, `1.5s`, `2m`, `1h`, or a plain number of nanoseconds.
+/// Reads `120ns`, `35us`, `10ms`, `1.5s`, `2m`, `1h`, several of them in a row (`1h30m`), or a plain number of nanoseconds. The
+/// one reading of durations, in queries and in parameters.
 pub fn parse_duration_ns(text: &str) -> Option<u64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
+    if let Some((total_ns, "")) = number_ns(text, 1) {
+        return Some(total_ns);
+    }
+    let mut total_ns: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part_ns, after) = duration_part(rest)?;
+        total_ns = total_ns.checked_add(part_ns)?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total_ns)
+}
+
+/// A number with its unit, and what comes after it.
+fn duration_part(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+    let unit = &text[digits..];
+    let unit = &unit[..unit.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(unit.len())];
     let unit_ns = match unit {
-        "" => 1,
         "µs" | "μs" => 1_000,
         unit => UNITS.iter().find(|(name, _)| *name == unit)?.1,
     };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let (part_ns, _) = number_ns(text, unit_ns)?;
+    Some((part_ns, &text[digits + unit.len()..]))
+}
+
+/// The number a text begins with, in units of `unit_ns`, and what comes after it.
+fn number_ns(text: &str, unit_ns: u64) -> Option<(u64, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (whole, fraction) = text[..end].split_once('.').unwrap_or((&text[..end], ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    whole.checked_mul(unit_ns)?.checked_add(fraction_ns(fraction, unit_ns))
+    let total_ns = whole.checked_mul(unit_ns)?.checked_add(fraction_ns(fraction, unit_ns))?;
+    Some((total_ns, &text[end..]))
 }
 
 /// The nanoseconds in the digits behind the point; what is finer is cut off.
@@ -192,12 +216,31 @@ mod tests {
             ("42", 42),
             (".5us", 500),
             ("0.000000001s", 1),
+            ("1h30m", 5_400_000_000_000),
+            ("1m0.5s", 60_500_000_000),
+            ("1s500ms20us", 1_500_020_000),
             ("18446744073709551615", u64::MAX),
         ];
         for (text, want) in good {
             assert_eq!(parse_duration_ns(text), Some(want), "{text}");
         }
-        for bad in ["", "ms", ".", "1.2.3s", "-5ms", "5 ms", "5d", "18446744073709551616", "99999999999h", "1e3"] {
+        for bad in [
+            "",
+            "ms",
+            ".",
+            "1.2.3s",
+            "-5ms",
+            "5 ms",
+            "5d",
+            "18446744073709551616",
+            "99999999999h",
+            "1e3",
+            "1s5",
+            "5s-1ms",
+            "1hh",
+            "1h 30m",
+            "18446744073s18446744073s",
+        ] {
             assert_eq!(parse_duration_ns(bad), None, "{bad}");
         }
     }

@@ -295,7 +295,7 @@ fn read_literal(field: &Field, op: Op, text: &str, quoted: bool) -> Result<Liter
 }
 
 fn read_duration(op: Op, text: &str) -> Result<Literal, FilterError> {
-    const HINT: &str = "a duration is a number with a unit: 120ns, 35us, 10ms, 1.5s, 2m or 1h";
+    const HINT: &str = "a duration is a number with a unit: 120ns, 35us, 10ms, 1.5s, 2m or 1h30m";
     if op.is_pattern() {
         return Err(FilterError::new("a duration has no text to match", "use =, !=, >, >=, < or <="));
     }

@@ -9,4 +9,5 @@ mod local;
 mod memory;
 mod oracle;
 mod search;
+mod stop;
 mod values;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{BatchMerger, Source as MergeSource, SpanBatch, SpanKey, SpanRef, StatusCode, TraceId};
 use query::source::{Part, Source};
-use query::{Filter, QueryError, TimeRange};
+use query::{Filter, QueryError, Stop, TimeRange};
 use store::{Projection, ServiceBounds};
 
 use crate::filter::pairs_of;
@@ -18,6 +18,8 @@ pub(crate) struct Memory {
     parts: Vec<MemoryPart>,
     /// How often a part was read.
     pub(crate) reads: Arc<AtomicUsize>,
+    /// Set at the reading of this number.
+    pub(crate) stop_at: Option<(usize, Stop)>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +27,7 @@ pub(crate) struct MemoryPart {
     batch: Arc<SpanBatch>,
     pairs: Arc<HashSet<u64>>,
     reads: Arc<AtomicUsize>,
+    stop_at: Option<(usize, Stop)>,
 }
 
 impl Memory {
@@ -33,10 +36,10 @@ impl Memory {
         let reads = Arc::new(AtomicUsize::new(0));
         let part = |batch: SpanBatch| {
             let pairs = Arc::new(pairs_of(&batch));
-            MemoryPart { batch: Arc::new(batch), pairs, reads: Arc::clone(&reads) }
+            MemoryPart { batch: Arc::new(batch), pairs, reads: Arc::clone(&reads), stop_at: None }
         };
         let parts = batches.into_iter().filter(|batch| !batch.is_empty()).map(part).collect();
-        Memory { parts, reads }
+        Memory { parts, reads, stop_at: None }
     }
 
     /// The last record of every span, in any order.
@@ -79,7 +82,8 @@ impl Source for Memory {
     type Part = MemoryPart;
 
     fn parts(&self) -> Vec<MemoryPart> {
-        self.parts.clone()
+        let with_stop = |part: &MemoryPart| MemoryPart { stop_at: self.stop_at.clone(), ..part.clone() };
+        self.parts.iter().map(with_stop).collect()
     }
 
     fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError> {
@@ -130,7 +134,10 @@ impl Part for MemoryPart {
     }
 
     fn read(&self, _projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        let number = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((_, stop)) = self.stop_at.as_ref().filter(|(at, _)| *at == number) {
+            stop.set();
+        }
         Ok(Arc::clone(&self.batch))
     }
 }

@@ -22,7 +22,7 @@ pub struct Service {
 
 /// The services, by name.
 #[utoipa::path(get, path = "/api/services", tag = "catalog",
-    responses((status = 200, body = List<Service>), (status = 503, body = ErrorBody)))]
+    responses((status = 200, body = List<Service>), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn services(
     State(app): State<Arc<App>>,
     Strict(NoParams {}): Strict<NoParams>,
@@ -170,7 +170,7 @@ pub async fn attribute_values(
     let level = level(params.level)?;
     let field = field(&params.key, level);
     let query = ValueQuery { field, prefix: params.prefix, limit: params.limit.0 };
-    let values = app.ask("attribute_values", move |store| store.attribute_values(&query));
+    let values = app.search("attribute_values", move |store| store.attribute_values(&query));
     let item = |value: query::ValueCount| AttributeValue {
         value: value.value,
         type_name: value.type_name,

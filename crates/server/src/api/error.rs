@@ -19,7 +19,7 @@ pub struct ApiError {
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// A word for programs: `bad_parameter`, `bad_query`, `not_found`, `not_ready`, `busy`, `damaged`, `too_large`, `wrong_host`, `no_such_path`,
+    /// A word for programs: `bad_parameter`, `bad_query`, `not_found`, `not_ready`, `busy`, `too_slow`, `damaged`, `too_large`, `wrong_host`, `no_such_path`,
     /// `method_not_allowed`, `broken`.
     pub code: &'static str,
     /// What is wrong, for a person.
@@ -93,6 +93,7 @@ impl From<QueryError> for ApiError {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message, "the server's log says which file")
             }
             QueryError::Limit { .. } => ApiError::bad_parameter(message),
+            QueryError::Stopped => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_slow", message, "ask again"),
             QueryError::TooLarge { .. } => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message, "ask for a shorter range of time")
             }

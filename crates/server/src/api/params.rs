@@ -63,42 +63,19 @@ impl FromStr for InstantParam {
     }
 }
 
-/// A span of time: `120ns`, `35us`, `10ms`, `1.5s`, `2m`, `1h`, `1h30m`, or plain nanoseconds.
+/// A span of time, as [`query::filter::literal::parse_duration_ns`] reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationParam(pub u64);
 text_parameter!(DurationParam);
-
-/// Longest names first, so that `m` does not take the `m` of `ms`.
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 impl FromStr for DurationParam {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(nanoseconds) = text.parse() {
-            return Ok(DurationParam(nanoseconds));
-        }
-        let mut total_ns = 0.0;
-        let mut rest = text;
-        loop {
-            let (part_ns, after) = duration_part(rest)
-                .ok_or_else(|| format!("{text:?} is not a duration; write it like 35us, 10ms, 1.5s, 2m or 1h"))?;
-            total_ns += part_ns;
-            rest = after;
-            if rest.is_empty() {
-                return Ok(DurationParam(total_ns as u64));
-            }
-        }
+        query::filter::literal::parse_duration_ns(text)
+            .map(DurationParam)
+            .ok_or_else(|| format!("{text:?} is not a duration; write it like 35us, 10ms, 1.5s, 2m or 1h30m"))
     }
-}
-
-fn duration_part(text: &str) -> Option<(f64, &str)> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let number: f64 = text[..digits].parse().ok()?;
-    let rest = &text[digits..];
-    let (name, factor) = UNITS.into_iter().find(|(name, _)| rest.starts_with(name))?;
-    Some((number * factor, &rest[name.len()..]))
 }
 
 /// How many items to answer with: 1 … `MAX`, else `DEFAULT`.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::error::{ApiError, ErrorBody};
 use super::params::{NoParams, Strict};
 use crate::app::App;
 
@@ -18,9 +18,9 @@ pub struct Status {
     version: &'static str,
     ready: bool,
     uptime_ns: u64,
-    /// Spans stored; a duplicate that is not yet merged away counts twice.
+    /// Records of spans stored: a span that was sent again may count twice, though every answer has it once.
     spans: u64,
-    /// Traces stored, counted the same way.
+    /// Traces stored, counted once in each segment and memtable that has spans of them.
     traces: u64,
     bytes_on_disk: u64,
     oldest_unix_nano: Option<String>,
@@ -32,7 +32,8 @@ pub struct Status {
 }
 
 /// What is running and what is stored.
-#[utoipa::path(get, path = "/api/status", tag = "status", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/api/status", tag = "status", 
+    responses((status = 200, body = Status), (status = 400, body = ErrorBody)))]
 pub async fn status(
     State(app): State<Arc<App>>,
     Strict(NoParams {}): Strict<NoParams>,

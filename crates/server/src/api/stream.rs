@@ -26,14 +26,18 @@ static WRITERS: Semaphore = Semaphore::const_new(WRITERS_MAX);
 
 /// An answer of `value`, serialised while it is sent.
 pub async fn json<T: Serialize + Send + 'static>(value: T) -> Response {
+    written(move |writer| serde_json::to_writer(writer, &value).map_err(io::Error::from)).await
+}
+
+/// An answer of JSON that `write` writes while it is sent.
+pub async fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Response {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     let turn = WRITERS.acquire().await.expect("nobody closes the writers");
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let mut writer = Pieces { piece: Vec::with_capacity(PIECE_BYTES), sender, runtime };
-        let written = serde_json::to_writer(&mut writer, &value).map_err(io::Error::from);
-        if let Err(error) = written.and_then(|()| writer.flush()) {
+        if let Err(error) = write(&mut writer).and_then(|()| writer.flush()) {
             tracing::debug!(%error, "the reader of an answer went away");
             drop(writer.sender.try_send(Err(error)));
         }
@@ -51,11 +55,12 @@ struct Pieces {
 
 impl Write for Pieces {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(data);
+        let taken = data.len().min(PIECE_BYTES);
+        self.piece.extend_from_slice(&data[..taken]);
         if self.piece.len() >= PIECE_BYTES {
             self.flush()?;
         }
-        Ok(data.len())
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -118,6 +118,8 @@ pub struct MatchedSpan {
 pub struct Matched {
     /// Spans that matched.
     count: usize,
+    /// When the newest of them starts: what the list is ordered by.
+    newest_start_unix_nano: String,
     /// The first of them.
     spans: Vec<MatchedSpan>,
 }
@@ -150,6 +152,7 @@ impl TraceSummary {
             spans: service.spans,
             errors: service.errors,
         };
+        let newest = hit.matched.iter().map(|&row| spans.rows[row].start_unix_nano).max().unwrap_or_default();
         let shown = hit.matched.iter().take(MATCHED_SPANS_SHOWN).map(|&row| matched(spans, row));
         Some(TraceSummary {
             trace_id: hit.trace.id.to_string(),
@@ -162,7 +165,11 @@ impl TraceSummary {
             error_count: outline.error_count,
             service_count: outline.services.len(),
             services: outline.services.iter().map(share).collect(),
-            matched: Matched { count: hit.matched.len(), spans: shown.collect() },
+            matched: Matched {
+                count: hit.matched.len(),
+                newest_start_unix_nano: newest.to_string(),
+                spans: shown.collect(),
+            },
         })
     }
 }
@@ -197,7 +204,7 @@ pub async fn search(
     Strict(params): Strict<SearchParams>,
 ) -> Result<Json<List<TraceSummary>>, ApiError> {
     let search = params.into_search()?;
-    let list = app.ask("search", move |store| {
+    let list = app.search("search", move |store| {
         let page = store.search(&search)?;
         let items = page.hits.iter().filter_map(TraceSummary::of).collect();
         Ok(List { items, next_cursor: page.next.map(|cursor| cursor.to_string()) })
@@ -212,7 +219,8 @@ pub(super) fn trace_id(text: &str) -> Result<TraceId, ApiError> {
 /// A trace with all its spans, at most 100,000, earliest first.
 #[utoipa::path(get, path = "/api/traces/{trace_id}", tag = "traces",
     params(("trace_id" = String, Path, description = "The trace's id in hex; leading zeros may be left out")),
-    responses((status = 200, body = TraceShape<'_>), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    responses((status = 200, body = TraceShape<'_>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
 pub async fn trace(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -274,7 +282,7 @@ pub struct TraceLinksAnswer {
 /// A trace's links in both directions.
 #[utoipa::path(get, path = "/api/traces/{trace_id}/links", tag = "traces", params(
         ("trace_id" = String, Path, description = "The trace's id in hex; leading zeros may be left out"), LinksParams),
-    responses((status = 200, body = TraceLinksAnswer), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    responses((status = 200, body = TraceLinksAnswer), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn links(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -282,7 +290,7 @@ pub async fn links(
 ) -> Result<Json<TraceLinksAnswer>, ApiError> {
     let trace_id = trace_id(&id)?;
     let only = params.span_id.map(|id| id.0);
-    let links = app.ask("links", move |store| store.links(trace_id)).await?;
+    let links = app.search("links", move |store| store.links(trace_id)).await?;
     let outgoing = links.outgoing.iter().filter(|link| only.is_none_or(|only| link.to.span_id == only));
     let incoming = links.incoming.iter().filter(|link| only.is_none_or(|only| link.from.span_id == only));
     let shape = |link: &query::TraceLink| TraceLink {

@@ -3,12 +3,13 @@
 //! Unknown parameters are ignored, as Zipkin does.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::TraceId;
@@ -19,6 +20,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::jaeger::legacy::range_of;
 use super::pairs::Pairs;
+use super::stream;
 use crate::app::App;
 use crate::clock::now_unix_nano;
 
@@ -89,7 +91,7 @@ async fn span_names(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
 /// Who a service's recent spans name as their other end.
 async fn remote_services(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
     let service = required(&pairs, "serviceName")?;
-    let names = app.ask("zipkin_remote_services", move |store| remote_names(store, &service)).await?;
+    let names = app.search("zipkin_remote_services", move |store| remote_names(store, &service)).await?;
     Ok(Json(names).into_response())
 }
 
@@ -113,11 +115,8 @@ fn remote_names(store: &LocalStore, service: &str) -> Result<BTreeSet<String>, Q
 
 async fn traces(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
     let search = search(&pairs)?;
-    let lists = app.ask("zipkin_search", move |store| {
-        let hits = store.search(&search)?.hits;
-        Ok(list_of_lists(hits.iter().map(|hit| &hit.trace)))
-    });
-    Ok(json_text(lists.await?))
+    let page = app.search("zipkin_search", move |store| store.search(&search)).await?;
+    Ok(list_of_lists(page.hits.into_iter().map(|hit| hit.trace).collect()).await)
 }
 
 fn search(pairs: &Pairs) -> Result<Search, ApiError> {
@@ -179,20 +178,41 @@ fn annotation_query(text: &str) -> Result<Filter, ApiError> {
     Ok(Filter::and(filters))
 }
 
-fn list_of_lists<'a>(traces: impl Iterator<Item = &'a Trace>) -> String {
-    let lists: Vec<String> = traces.map(|trace| wire::zipkin::encode_json(trace.spans.spans())).collect();
-    format!("[{}]", lists.join(","))
+/// Spans that are encoded at a time.
+const SPANS_AT_A_TIME: usize = 1_000;
+
+async fn list_of_lists(traces: Vec<Trace>) -> Response {
+    let write = move |writer: &mut dyn Write| {
+        let mut separator = "[";
+        for trace in &traces {
+            writer.write_all(separator.as_bytes())?;
+            write_list(trace, writer)?;
+            separator = ",";
+        }
+        writer.write_all(if traces.is_empty() { b"[]" } else { b"]" })
+    };
+    stream::written(write).await
 }
 
-fn json_text(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+/// Writes a trace in parts, so that it is never whole in memory: a part is a list of its own, taken out of its brackets.
+fn write_list(trace: &Trace, writer: &mut dyn Write) -> io::Result<()> {
+    let mut separator = "[";
+    for first in (0..trace.spans.len()).step_by(SPANS_AT_A_TIME) {
+        let rows = first..trace.spans.len().min(first + SPANS_AT_A_TIME);
+        let part = wire::zipkin::encode_json(rows.map(|row| trace.spans.span(row)));
+        let list = part.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+        writer.write_all(separator.as_bytes())?;
+        writer.write_all(list.expect("Zipkin's spans are one list").as_bytes())?;
+        separator = ",";
+    }
+    writer.write_all(b"]")
 }
 
 async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
     let id = trace_id(&id)?;
     let found = app.ask("zipkin_trace", move |store| store.trace(id)).await?;
     let found = found.ok_or_else(|| ApiError::not_found(format!("trace {id} not found")))?;
-    Ok(json_text(wire::zipkin::encode_json(found.spans.spans())))
+    Ok(stream::written(move |writer| write_list(&found, writer)).await)
 }
 
 fn trace_id(text: &str) -> Result<TraceId, ApiError> {
@@ -205,11 +225,11 @@ async fn trace_many(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
     if ids.len() < 2 {
         return Err(ApiError::bad_parameter("traceIds wants two different ids or more").into());
     }
-    let lists = app.ask("zipkin_trace", move |store| {
-        let found = ids.into_iter().map(|id| store.trace(id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(list_of_lists(found.iter().flatten()))
+    let found = app.search("zipkin_trace", move |store| {
+        let found = ids.into_iter().map(|id| store.trace(id));
+        found.collect::<Result<Vec<_>, _>>()
     });
-    Ok(json_text(lists.await?))
+    Ok(list_of_lists(found.await?.into_iter().flatten().collect()).await)
 }
 
 async fn dependencies(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
@@ -218,7 +238,7 @@ async fn dependencies(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
         .map_err(|_| ApiError::bad_parameter("endTs is not a number of milliseconds"))?;
     let lookback_ms = pairs.parse(&["lookback"])?.unwrap_or(end_ms);
     let range = range_of(end_ms, lookback_ms);
-    let calls = app.ask("zipkin_dependencies", move |store| store.dependencies(range)).await?;
+    let calls = app.search("zipkin_dependencies", move |store| store.dependencies(range)).await?;
     let links = calls.into_iter().map(|call| {
         let mut link = json!({ "parent": call.parent, "child": call.child, "callCount": call.calls });
         if call.errors > 0 {
@@ -238,7 +258,7 @@ async fn keys(State(app): State<Arc<App>>) -> Answer {
 async fn values(State(app): State<Arc<App>>, pairs: Pairs) -> Answer {
     let field = Field::attribute(Some(model::Level::Span), &required(&pairs, "key")?);
     let query = ValueQuery { field, prefix: String::new(), limit: NAMES_MAX };
-    let values = app.ask("zipkin_values", move |store| store.attribute_values(&query)).await?;
+    let values = app.search("zipkin_values", move |store| store.attribute_values(&query)).await?;
     Ok(Json(values.into_iter().map(|value| value.value).collect::<BTreeSet<_>>()).into_response())
 }
 

@@ -130,7 +130,7 @@ fn refused(coding: Coding, refusal: &Refusal) -> Response {
 /// The HTTP status of a refusal; also Zipkin's.
 pub(super) fn http_status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::TooLarge { .. } | Refusal::TooMuch { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Malformed(_) | Refusal::Incomplete(_) => StatusCode::BAD_REQUEST,
         Refusal::UnsupportedType(_) | Refusal::UnsupportedEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Refusal::Full(_) | Refusal::NotReady(_) | Refusal::Disk(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -128,7 +128,7 @@ impl Status {
     /// The status that tells a sender of a refusal.
     pub fn of(refusal: &Refusal) -> Status {
         let code = match refusal {
-            Refusal::TooLarge { .. } => code::RESOURCE_EXHAUSTED,
+            Refusal::TooLarge { .. } | Refusal::TooMuch { .. } => code::RESOURCE_EXHAUSTED,
             Refusal::UnsupportedEncoding(_) => code::UNIMPLEMENTED,
             Refusal::Malformed(_) | Refusal::Incomplete(_) | Refusal::UnsupportedType(_) => code::INVALID_ARGUMENT,
             Refusal::Full(_) | Refusal::NotReady(_) | Refusal::Disk(_) => code::UNAVAILABLE,

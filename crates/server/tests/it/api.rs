@@ -1,7 +1,19 @@
 //! The own API: shapes, refusals, and the document that describes it.
 
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use query::SpanStore;
+use server::app::App;
+use server::routes;
+use tower::ServiceExt;
 
 use crate::server::{BATCH_TRACE, ORDER_TRACE, TestServer};
 
@@ -114,9 +126,11 @@ fn what_is_not_understood_is_refused() {
         "/api/attributes/values",
         "/api/status?x",
     ];
+    let document = server.get("api", "/api/openapi.json").json();
     for path in paths {
         let answer = server.get("api", path);
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        assert!(declares(&document, path, "400"), "{path} does not declare it");
         let error = &answer.json()["error"];
         assert!(
             error["code"].is_string() && error["message"].is_string() && error["hint"].is_string(),
@@ -130,6 +144,105 @@ fn what_is_not_understood_is_refused() {
     let nowhere = server.get("api", "/api/nonsense");
     assert_eq!((nowhere.status, &nowhere.json()["error"]["code"]), (404, &json!("no_such_path")));
     assert_eq!(server.post("api", "/api/traces", &[], b"").status, 405);
+}
+
+/// Whether the document says that a path may answer so.
+fn declares(document: &Value, path: &str, status: &str) -> bool {
+    let path = path.split('?').next().unwrap();
+    let is_template = |template: &str| {
+        let parts = || template.split('/').zip(path.split('/'));
+        template.split('/').count() == path.split('/').count()
+            && parts().all(|(wanted, got)| wanted.starts_with('{') || wanted == got)
+    };
+    let mut known = document["paths"].as_object().unwrap().iter();
+    let (_, item) = known.find(|(template, _)| is_template(template)).expect("every path is in the document");
+    item["get"]["responses"][status].is_object()
+}
+
+#[test]
+fn links_of_an_unknown_trace_are_no_error() {
+    // Guarantees that the document promises no answer that is never sent: links are found by a trace's id, stored or not.
+    let server = TestServer::start();
+    let document = server.get("api", "/api/openapi.json").json();
+    assert_eq!(server.get("api", "/api/traces/abc/links").status, 200);
+    assert!(!declares(&document, "/api/traces/abc/links", "404"));
+    assert!(declares(&document, "/api/traces/abc", "404"));
+}
+
+#[test]
+fn durations_are_read_the_same_everywhere() {
+    // Guarantees that a duration which a parameter takes is one in the query language too, and the other way round.
+    let server = TestServer::start();
+    server.send_fixture();
+    for (text, status) in [("1h30m", 200), ("1m0.5s", 200), ("1.5s", 200), ("7", 200), ("1s5", 400), ("1d", 400)] {
+        for path in [format!("/api/traces?min_duration={text}"), format!("/api/traces?q=duration%20%3E%20{text}")] {
+            assert_eq!(server.get("api", &path).status, status, "{path}");
+        }
+    }
+}
+
+#[test]
+fn answers_are_compressed_for_who_wants_it() {
+    // Guarantees gzip for JSON over 1 KiB on all APIs, the same bytes behind it, and short answers as they are.
+    let server = TestServer::start();
+    server.send_fixture();
+    let trace = format!("/api/traces/{ORDER_TRACE}");
+    let cases = [
+        ("api", trace.clone(), true),
+        ("api", "/api/openapi.json".to_owned(), true),
+        ("api", "/metrics".to_owned(), true),
+        ("jaeger", trace, true),
+        ("zipkin", format!("/api/v2/trace/{ORDER_TRACE}"), true),
+        ("api", "/api/services".to_owned(), false),
+    ];
+    for (listener, path, compressed) in cases {
+        let plain = server.get(listener, &path);
+        assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "{path}");
+        // The client would undo it unseen.
+        let app = server.running().app();
+        let router = match listener {
+            "api" => routes::api(app),
+            "jaeger" => routes::jaeger(app),
+            _ => routes::zipkin(app),
+        };
+        let request = http::Request::get(&path).header("accept-encoding", "br, gzip").body(Body::empty()).unwrap();
+        let (head, body) = server.runtime.block_on(router.oneshot(request)).unwrap().into_parts();
+        let body = server.runtime.block_on(body.collect()).unwrap().to_bytes();
+        assert_eq!(head.headers.contains_key("content-encoding"), compressed, "{path}");
+        assert_eq!(head.headers["vary"], "accept-encoding", "{path}");
+        if compressed && path != "/metrics" {
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+            assert!(text == plain.text(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_question_that_takes_too_long_is_given_up() {
+    // Guarantees a 503 with a hint within the time for an answer, that the question itself ends, and that its turn is free again.
+    let server = TestServer::start();
+    server.send_fixture();
+    let app = server.running().app().clone();
+    let ended = Arc::new(AtomicBool::new(false));
+    let saw_the_end = ended.clone();
+    let impatient = Arc::new(App {
+        answer_max: Duration::from_millis(50),
+        ..App::new(app.options.clone(), app.listening.clone(), app.stage.clone(), app.memory)
+    });
+    let answer = server.runtime.block_on(impatient.search("test", move |store| {
+        while store.trace(ORDER_TRACE.parse().unwrap()).is_ok() {}
+        saw_the_end.store(true, Ordering::Relaxed);
+        Ok(())
+    }));
+    let refused = answer.unwrap_err();
+    assert_eq!((refused.status.as_u16(), refused.problem.code), (503, "too_slow"));
+    assert!(refused.problem.hint.unwrap().contains("shorter range"));
+    server.runtime.block_on(impatient.search("test", |_| Ok(()))).unwrap();
+    let all = server.runtime.block_on(impatient.searches.acquire_many(2));
+    assert!(all.is_ok() && ended.load(Ordering::Relaxed));
+    let metrics = impatient.metrics.encode(Vec::new());
+    assert!(metrics.contains("longspan_refused_questions_total{reason=\"too_slow\"} 1"), "{metrics}");
 }
 
 #[test]

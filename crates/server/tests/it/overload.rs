@@ -32,6 +32,7 @@ fn intake_of(server: &TestServer, budget: Budget) -> Intake {
         limits: Limits::DEFAULT,
         max_body_bytes: 1 << 20,
         budget,
+        decoded: Budget::new(64 << 20),
         admission_wait: Duration::from_millis(20),
         stage: app.stage.clone(),
         metrics: app.metrics.clone(),

@@ -295,9 +295,9 @@ fn small_bodies_of_many_things_are_bounded() {
     let nameless = field(11, &field(3, &[]).repeat(1_000)).repeat(250);
     let attributes = field(1, &field(2, &field(2, &[ids, nameless].concat()).repeat(4)));
     let json_span = r#"{"traceId":"01010101010101010101010101010101","spanId":"0202020202020202"}"#;
-    let list = [json_span; 50_000].join(",");
+    let list = vec![json_span; 50_000].join(",");
     let json = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{list}]}}]}}]}}"#);
-    let zipkin = format!("[{}]", [r#"{"traceId":"1","id":"2"}"#; 50_000].join(","));
+    let zipkin = format!("[{}]", vec![r#"{"traceId":"1","id":"2"}"#; 50_000].join(","));
     let cases = [
         (Format::OtlpProtobuf, spans),
         (Format::OtlpProtobuf, events),

@@ -70,7 +70,8 @@ export interface TraceSummary {
   error_count: number;
   service_count: number;
   services: ServiceShare[];
-  matched: { count: number; spans: MatchedSpan[] };
+  /** The list is ordered by `newest_start_unix_nano`, newest first. */
+  matched: { count: number; newest_start_unix_nano: string; spans: MatchedSpan[] };
 }
 
 export interface MatchedSpan {

@@ -16,7 +16,7 @@ const summary = (trace_id: string, answer_ns = 1e6, last_effect_ns = 1e9): Trace
   error_count: 0,
   service_count: 1,
   services: [],
-  matched: { count: 0, spans: [] },
+  matched: { count: 0, newest_start_unix_nano: "0", spans: [] },
 });
 const ids = (list: TraceSummary[]) => list.map((item) => item.trace_id).join("");
 

@@ -113,7 +113,7 @@ pub async fn search(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Respons
         return by_ids(&app, &ids).await;
     }
     let search = read::legacy(&pairs)?;
-    let page = app.ask("jaeger_search", move |store| store.search(&search)).await?;
+    let page = app.search("jaeger_search", move |store| store.search(&search)).await?;
     let traces = page.hits.into_iter().map(|hit| TraceAnswer(hit.trace)).collect();
     Ok(stream::json(Envelope::of(traces)).await)
 }
@@ -163,7 +163,7 @@ pub async fn dependencies(State(app): State<Arc<App>>, pairs: Pairs) -> Result<R
     let end_ms = pairs.parse(&["endTs"])?.unwrap_or_else(|| now_unix_nano() / 1_000_000);
     let lookback_ms = pairs.parse(&["lookback"])?.unwrap_or(DAY_MS);
     let range = range_of(end_ms, lookback_ms);
-    let dependencies = app.ask("jaeger_dependencies", move |store| store.dependencies(range)).await?;
+    let dependencies = app.search("jaeger_dependencies", move |store| store.dependencies(range)).await?;
     let link = |dependency: query::Dependency| DependencyLink {
         parent: shown_service(&dependency.parent).to_owned(),
         child: shown_service(&dependency.child).to_owned(),

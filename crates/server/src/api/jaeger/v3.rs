@@ -1,10 +1,11 @@
 //! Jaeger's newer API: OTLP's JSON within `{"result": …}`.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use flow::outline::outline;
 use model::SpanKind;
@@ -16,6 +17,7 @@ use super::legacy::operations_of;
 use super::{search as read, service_names, shown_service};
 use crate::api::error::ApiError;
 use crate::api::pairs::Pairs;
+use crate::api::stream;
 use crate::api::traces::trace_id;
 use crate::app::App;
 
@@ -51,32 +53,50 @@ pub async fn operations(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Res
     Ok(Json(json!({ "operations": operations })).into_response())
 }
 
+/// Spans that are encoded at a time.
+const SPANS_AT_A_TIME: usize = 1_000;
+
 /// Traces as one OTLP document; none at all is an error in this API.
-fn result(traces: &[Trace]) -> Result<Response, Refused> {
+async fn result(traces: Vec<Trace>) -> Result<Response, Refused> {
     if traces.is_empty() {
         return Err(Refused(ApiError::new(StatusCode::NOT_FOUND, "not_found", "No traces found", "")));
     }
-    let document = wire::otlp::encode_json(traces.iter().flat_map(|trace| trace.spans.spans()));
-    let body = format!("{{\"result\":{document}}}");
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(stream::written(move |writer| write_document(&traces, writer)).await)
+}
+
+/// Writes the document in parts, so that it is never whole in memory: a part is a document of its own, whose list is taken out.
+fn write_document(traces: &[Trace], writer: &mut dyn Write) -> io::Result<()> {
+    const OPENED: &str = "{\"resourceSpans\":[";
+    const CLOSED: &str = "]}";
+    writer.write_all(b"{\"result\":")?;
+    writer.write_all(OPENED.as_bytes())?;
+    let mut separator = "";
+    for trace in traces {
+        for first in (0..trace.spans.len()).step_by(SPANS_AT_A_TIME) {
+            let rows = first..trace.spans.len().min(first + SPANS_AT_A_TIME);
+            let part = wire::otlp::encode_json(rows.map(|row| trace.spans.span(row)));
+            let list = part.strip_prefix(OPENED).and_then(|list| list.strip_suffix(CLOSED));
+            writer.write_all(separator.as_bytes())?;
+            writer.write_all(list.expect("an OTLP document is one list").as_bytes())?;
+            separator = ",";
+        }
+    }
+    writer.write_all(CLOSED.as_bytes())?;
+    writer.write_all(b"}")
 }
 
 /// `GET /api/v3/traces`.
 pub async fn search(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Response, Refused> {
     let search = read::v3(&pairs)?;
-    let answer = app.ask("jaeger_search", move |store| {
-        let page = store.search(&search)?;
-        let traces: Vec<Trace> = page.hits.into_iter().map(|hit| hit.trace).collect();
-        Ok(result(&traces))
-    });
-    answer.await?
+    let page = app.search("jaeger_search", move |store| store.search(&search)).await?;
+    result(page.hits.into_iter().map(|hit| hit.trace).collect()).await
 }
 
 /// `GET /api/v3/traces/{trace_id}`.
 pub async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
     let id = trace_id(&id)?;
-    let answer = app.ask("jaeger_trace", move |store| Ok(result(store.trace(id)?.as_slice())));
-    answer.await?
+    let trace = app.ask("jaeger_trace", move |store| store.trace(id)).await?;
+    result(trace.into_iter().collect()).await
 }
 
 #[derive(Debug, Serialize)]
@@ -126,7 +146,7 @@ impl Summary {
 /// `GET /api/v3/trace-summaries`, with the parameters of `/api/v3/traces`.
 pub async fn summaries(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Response, Refused> {
     let search = read::v3(&pairs)?;
-    let summaries = app.ask("jaeger_search", move |store| {
+    let summaries = app.search("jaeger_search", move |store| {
         let page = store.search(&search)?;
         Ok(page.hits.iter().filter_map(Summary::of).collect::<Vec<_>>())
     });
