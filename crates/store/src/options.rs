@@ -8,7 +8,7 @@ use crate::disk::{Disk, RealDisk};
 
 /// The format this program writes, and the newest it reads.
 pub const FORMAT_VERSION: u64 = 1;
-/// Bytes of one encoded request that may wait for the disk; beyond it appends are refused as retryable.
+/// Bytes of requests, encoded and decoded, that may wait for the disk; beyond it appends are refused as retryable.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Memtables that may wait to be sealed; beyond it the active one grows to twice its size, and then answers wait.
 pub const FROZEN_MEMTABLES_MAX: usize = 2;
