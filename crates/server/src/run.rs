@@ -156,6 +156,12 @@ impl Running {
         write_listening(&self.app.options.data, self.listening())
     }
 
+    /// Has everything that is in memory sealed; whether that was done within `limit`.
+    pub async fn seal(&self, limit: Duration) -> bool {
+        let Some(opened) = self.app.stage.opened_now() else { return false };
+        tokio::task::spawn_blocking(move || opened.store.seal(limit)).await.unwrap_or(false)
+    }
+
     /// Stops in order: not ready, no new requests, requests under way, the store.
     pub async fn stop(mut self) {
         self.setter.drain();

@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +19,9 @@ use crate::settings::{Origin, Settings};
 
 /// How often the live shop's remarkable traces are told.
 const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// How long the sealing of what the demo leaves behind may take.
+const SEAL_MAX: Duration = Duration::from_mins(1);
 
 /// What the demo does.
 #[derive(Debug, Args)]
@@ -70,20 +73,35 @@ pub(crate) fn run(options: &Options, arguments: DemoArguments) -> Result<()> {
     if server.otlp_grpc == Listen::Off {
         bail!("the demo sends over OTLP/gRPC, so --otlp-grpc cannot be off");
     }
+    let kept = fresh.is_none().then(|| server.data.clone());
     block_on(async move {
         let mut running = start(server).await?;
         running.ready().await?;
-        let sold = sell(&running, arguments).await;
+        let ending = ending(&arguments, kept.as_deref());
+        let sold = sell(&running, arguments, &ending).await;
         exit_when_told_again();
+        // Whoever keeps the data wants to look at its Parquet files, too.
+        if kept.is_some() && !running.seal(SEAL_MAX).await {
+            tracing::warn!("not everything could be sealed; the next start goes on with it");
+        }
         running.stop().await;
         sold
     })
 }
 
-async fn sell(running: &Running, arguments: DemoArguments) -> Result<()> {
+/// How the demo ends, and what becomes of its data.
+fn ending(arguments: &DemoArguments, kept: Option<&Path>) -> String {
+    let when = if arguments.exit { "The demo ends when all spans are sent" } else { "Ctrl-C ends the demo" };
+    match kept {
+        Some(directory) => format!("{when}; its data stays in {}.", directory.display()),
+        None => format!("{when}; its data goes with it."),
+    }
+}
+
+async fn sell(running: &Running, arguments: DemoArguments, ending: &str) -> Result<()> {
     let address = |name| running.listening().get(name).with_context(|| format!("{name} does not listen"));
     let (api, otlp) = (address("api")?, address("otlp_grpc")?);
-    say(&format!("\n  Longspan's page: http://{api}/\n\n{WHAT_TO_SEE}\n"))?;
+    say(&format!("\n  Longspan's page: http://{api}/\n\n{WHAT_TO_SEE}  {ending}\n\n"))?;
     let options = DemoOptions {
         otlp_endpoint: format!("http://{otlp}"),
         seed: arguments.seed,
@@ -117,7 +135,7 @@ async fn sell(running: &Running, arguments: DemoArguments) -> Result<()> {
         bail!("{} spans were not accepted", report.spans_failed);
     }
     if !stopped && !arguments.exit {
-        say("  Ctrl-C ends the demo.\n")?;
+        say(&format!("  {ending}\n"))?;
         stop.await;
     }
     Ok(())
@@ -127,7 +145,6 @@ const WHAT_TO_SEE: &str = "  A small shop of ten services is taking orders now. 
     · name = \"POST /checkout\"  the customer has an answer in milliseconds, the last effect comes seconds later
     · status = error  payments that are tried again, messages that end as dead letters
     · messaging.batch.message_count > 1  consumers that take many messages at once and link to each sender
-  Ctrl-C ends the demo; its data goes with it.
 ";
 
 fn addresses(api: &SocketAddr, notable: &[Notable]) -> String {
