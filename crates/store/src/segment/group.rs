@@ -14,6 +14,11 @@ use crate::segment::source::{Intrinsic, RowAt, SealSource, intrinsic_pair_hash};
 const NO_COLUMN: u32 = u32::MAX;
 /// Rows of a page at the most, for columns that few rows have a value in.
 const SPARSE_PAGE_ROWS: usize = 8 * BLOCK_ROWS;
+/// Texts whose dictionary would be larger are stored one behind the other: a look-up would have to unpack all of it, and spans of
+/// a trace, which repeat each other's texts, lie in one page anyway.
+const DICTIONARY_BYTES_MAX: usize = 48 << 10;
+/// Rows of a page of texts without a dictionary.
+const TEXT_PAGE_ROWS: usize = PAGE_ROWS_MAX / 2;
 /// Columns of integers with more distinct values are not worth a dictionary.
 const DISTINCT_INTEGERS_MAX: usize = 4096;
 
@@ -96,13 +101,12 @@ impl<'a> GroupBuilder<'a> {
     }
 
     fn ids(rows: &[RowAt]) -> Vec<Column> {
-        let (mut traces, mut numbers) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let mut traces = Vec::with_capacity(rows.len() * 16);
         let (mut distances, mut strangers) = (Sparse::default(), (Vec::new(), Vec::new()));
         let mut spans = Vec::with_capacity(rows.len() * 8);
         let mut first = 0;
         for group in rows.chunk_by(|a, b| a.span.trace_id == b.span.trace_id) {
-            numbers.resize(numbers.len() + group.len(), (traces.len() / 16) as u32);
-            traces.extend_from_slice(&group[0].span.trace_id.0);
+            traces.extend(group.iter().flat_map(|at| at.span.trace_id.0));
             let family = Family::new(group);
             for (place, at) in group.iter().enumerate() {
                 let (row, number) = (&at.span, (first + place) as u32);
@@ -119,10 +123,8 @@ impl<'a> GroupBuilder<'a> {
             }
             first += group.len();
         }
-        let distinct = traces.len() / 16;
-        let traces = Values::Dictionary { numbers, distinct, plain: traces };
         vec![
-            required(traces, BLOCK_ROWS),
+            required(Values::Fixed { width: 16, bytes: traces }, PAGE_ROWS_MAX),
             required(Values::Fixed { width: 8, bytes: spans }, PAGE_ROWS_MAX),
             optional(distances.rows, integers(distances.values, 4), rows.len()),
             optional(strangers.0, Values::Fixed { width: 8, bytes: strangers.1 }, rows.len()),
@@ -202,12 +204,14 @@ impl<'a> GroupBuilder<'a> {
                 distinct.push(text);
             }
         }
-        if distinct.len() * 2 > texts.len() && distinct.len() > 64 {
+        let dictionary_bytes: usize = distinct.iter().map(|&text| table.bytes(text).len() + 4).sum();
+        let repeats = distinct.len() * 2 <= texts.len() || distinct.len() <= 64;
+        if !repeats || dictionary_bytes > DICTIONARY_BYTES_MAX {
             let mut blobs = Blobs::default();
             for &text in texts {
                 blobs.push(table.bytes(text));
             }
-            return (blobs.into_values(), PAGE_ROWS_MAX);
+            return (blobs.into_values(), TEXT_PAGE_ROWS);
         }
         let mut plain = Vec::new();
         for &text in &distinct {
@@ -560,8 +564,11 @@ fn required(values: Values, page_rows: usize) -> Column {
 
 /// A column that not every row has a value in: the fewer, the more rows a page has.
 fn optional(present: Vec<u32>, values: Values, rows: usize) -> Column {
-    let is_dictionary = matches!(values, Values::Dictionary { .. });
-    let dense = if is_dictionary { BLOCK_ROWS } else { PAGE_ROWS_MAX };
+    let dense = match values {
+        Values::Dictionary { .. } => BLOCK_ROWS,
+        Values::Texts { .. } => TEXT_PAGE_ROWS,
+        _ => PAGE_ROWS_MAX,
+    };
     let sparseness = (rows / present.len().max(1)).next_power_of_two();
     let page_rows = (dense * sparseness).clamp(dense, SPARSE_PAGE_ROWS);
     Column { presence: Presence::Rows(present), values, page_rows, bounds: None }

@@ -71,6 +71,20 @@ impl<'a> Hybrid<'a> {
         Some((self.left, value))
     }
 
+    /// Takes whole bytes of a packed run of single bits, at most `count` bits; `None` if the next run is no such run.
+    pub(crate) fn take_bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        self.fill()?;
+        let Run::Packed(bit) = &mut self.run else { return None };
+        let bytes = self.left.min(count) / 8;
+        if self.width != 1 || !bit.is_multiple_of(8) || bytes == 0 {
+            return None;
+        }
+        let taken = self.bytes.get(*bit / 8..*bit / 8 + bytes)?;
+        *bit += bytes * 8;
+        self.left -= bytes * 8;
+        Some(taken)
+    }
+
     fn fill(&mut self) -> Option<()> {
         while self.left == 0 {
             let header = varint(self.bytes, &mut self.at)?;

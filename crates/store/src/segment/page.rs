@@ -45,7 +45,7 @@ pub(crate) enum Levels {
     /// All rows have one.
     Required,
     /// A bit a row says whether it has one.
-    Optional(Vec<u8>),
+    Optional(RowBits),
     /// No row has any.
     Nothing,
     /// Rows have lists: the levels of every entry, and where each row's entries and values begin.
@@ -174,7 +174,7 @@ impl Page {
     pub(crate) fn heap_bytes(&self) -> usize {
         let levels = match &self.levels {
             Levels::Required | Levels::Nothing => 0,
-            Levels::Optional(bits) => bits.len(),
+            Levels::Optional(bits) => bits.heap_bytes(),
             Levels::Nested { repetition, entry_starts, .. } => repetition.len() * 2 + entry_starts.len() * 8,
         };
         let values = match &self.values {
@@ -190,12 +190,7 @@ impl Page {
         match &self.levels {
             Levels::Required => row,
             Levels::Nothing => 0,
-            Levels::Optional(bits) => {
-                let whole: u32 = bits[..row / 8].iter().map(|byte| byte.count_ones()).sum();
-                let rest =
-                    if row.is_multiple_of(8) { 0 } else { (bits[row / 8] & ((1 << (row % 8)) - 1)).count_ones() };
-                (whole + rest) as usize
-            }
+            Levels::Optional(bits) => bits.rank(row),
             Levels::Nested { value_starts, .. } => value_starts[row] as usize,
         }
     }
@@ -209,7 +204,7 @@ impl Page {
     pub(crate) fn is_present(&self, row: usize) -> bool {
         match &self.levels {
             Levels::Required => true,
-            Levels::Optional(bits) => bits[row / 8] >> (row % 8) & 1 == 1,
+            Levels::Optional(bits) => bits.get(row),
             Levels::Nothing | Levels::Nested { .. } => false,
         }
     }
@@ -280,28 +275,78 @@ fn level_bytes(data: &[u8], at: usize) -> Result<(&[u8], usize), Damage> {
 }
 
 /// Levels of one bit as a bit a row, and how many are set.
-fn read_bits(bytes: &[u8], count: usize) -> Option<(Vec<u8>, usize)> {
+fn read_bits(bytes: &[u8], count: usize) -> Option<(RowBits, usize)> {
     if count > UNPACKED_BYTES_MAX {
         return None;
     }
     let mut bits = vec![0u8; count.div_ceil(8)];
     let mut hybrid = Hybrid::new(bytes, 1);
-    let (mut row, mut present) = (0, 0);
+    let mut row = 0;
     while row < count {
         let (length, repeated) = hybrid.run()?;
         let length = length.min(count - row);
+        let packed = if row.is_multiple_of(8) { hybrid.take_bytes(length) } else { None };
         if repeated == Some(0) {
             hybrid.skip(length)?;
             row += length;
-            continue;
+        } else if let Some(packed) = packed {
+            bits[row / 8..row / 8 + packed.len()].copy_from_slice(packed);
+            row += packed.len() * 8;
+        } else {
+            let single = if row.is_multiple_of(8) { length } else { length.min(8 - row % 8) };
+            hybrid.take(single, |bit| {
+                bits[row / 8] |= (bit as u8) << (row % 8);
+                row += 1;
+            })?;
         }
-        hybrid.take(length, |bit| {
-            bits[row / 8] |= (bit as u8) << (row % 8);
-            present += bit as usize;
-            row += 1;
-        })?;
     }
+    let bits = RowBits::new(bits);
+    let present = bits.rank(count);
     Some((bits, present))
+}
+
+/// A bit a row, and how many are set before every [`RANK_BYTES`].
+#[derive(Debug)]
+pub(crate) struct RowBits {
+    bits: Vec<u8>,
+    ranks: Vec<u32>,
+}
+
+const RANK_BYTES: usize = 32;
+
+impl RowBits {
+    fn new(bits: Vec<u8>) -> Self {
+        let mut set = 0;
+        let mut ranks = Vec::with_capacity(bits.len() / RANK_BYTES + 1);
+        for chunk in bits.chunks(RANK_BYTES) {
+            ranks.push(set);
+            set += count_ones(chunk);
+        }
+        ranks.push(set);
+        RowBits { bits, ranks }
+    }
+
+    fn get(&self, row: usize) -> bool {
+        self.bits[row / 8] >> (row % 8) & 1 == 1
+    }
+
+    /// How many of the rows before `row` are set.
+    fn rank(&self, row: usize) -> usize {
+        let (byte, chunk) = (row / 8, row / 8 / RANK_BYTES);
+        let whole = self.ranks[chunk] + count_ones(&self.bits[chunk * RANK_BYTES..byte]);
+        let rest = if row.is_multiple_of(8) { 0 } else { (self.bits[byte] & ((1 << (row % 8)) - 1)).count_ones() };
+        (whole + rest) as usize
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.bits.len() + self.ranks.len() * 4
+    }
+}
+
+fn count_ones(bytes: &[u8]) -> u32 {
+    let words = bytes.chunks_exact(8);
+    let rest: u32 = words.remainder().iter().map(|byte| byte.count_ones()).sum();
+    rest + words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")).count_ones()).sum::<u32>()
 }
 
 fn read_nested(
