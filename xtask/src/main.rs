@@ -20,7 +20,10 @@ cargo xtask COMMAND
 
   test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
   setup [--no-install]            install what the tests need (announced, skipped when present)
-  bench                           the micro benches of all crates, in the release profile
+  bench [--traces N] [--runs N] [--quick]
+                                  the real server under load, as a table beside other systems' figures
+  bench --micro                   the benches of all crates, in the release profile
+  bench --instructions [--accept] instruction counts of the hot paths against the recorded ones; --accept records
   tidy                            house rules that no other tool checks
   deny  [--no-install]            licences, duplicate and banned crates, sources (needs cargo-deny)
 
@@ -42,6 +45,9 @@ fn run(args: &[String]) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     };
+    if command == "bench" {
+        return bench::run(flags);
+    }
     let allowed: &[&str] = match command.as_str() {
         "test" => &["--no-install", "--fast"],
         "setup" | "deny" => &["--no-install"],
@@ -55,7 +61,6 @@ fn run(args: &[String]) -> Result<()> {
     match command.as_str() {
         "test" => suite::run(install, has("--fast")),
         "setup" => setup::run(install),
-        "bench" => bench::run(),
         "tidy" => tidy::run(),
         "deny" => deny::run(install),
         "help" | "--help" | "-h" => {

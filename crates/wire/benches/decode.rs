@@ -1,31 +1,22 @@
-//! How long decoding takes a span, over a directory of OTLP protobuf bodies:
-//! `cargo bench -p wire --bench decode -- DIRECTORY [ROUNDS] [protobuf|json]`.
+//! How long decoding takes a span, over the shop or over a directory of OTLP protobuf bodies:
+//! `cargo bench -p wire --bench decode -- [DIRECTORY [ROUNDS [protobuf|json]]]`.
 //!
 //! No statistics framework: a pass over many megabytes is steady enough. Time is this thread's CPU time, so that other work on
 //! the machine does not count; the best of several passes is the figure. The allocator is the product's.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result};
 use model::Limits;
+use testkit::shop::{Shop, ShopOptions};
+use testkit::stopwatch::Stopwatch;
 use wire::{Format, decode};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let Some(directory) = arguments.next() else {
-        println!("give a directory of .pb files, each an ExportTraceServiceRequest");
-        return Ok(());
-    };
+    let directory = arguments.next();
     let rounds: usize = arguments.next().map_or(Ok(5), |rounds| rounds.parse())?;
     let only = arguments.next();
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    let mut bodies = Vec::new();
-    for entry in std::fs::read_dir(&directory).with_context(|| format!("cannot read {directory}"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "pb") {
-            bodies.push(std::fs::read(path)?);
-        }
-    }
+    let bodies = directory.map_or_else(|| Ok(shop()), |directory| read(&directory))?;
     if wanted("protobuf") {
         measure("OTLP protobuf", Format::OtlpProtobuf, &bodies, rounds)?;
     }
@@ -34,6 +25,22 @@ fn main() -> Result<()> {
         measure("OTLP JSON", Format::OtlpJson, &json, rounds)?;
     }
     Ok(())
+}
+
+/// About fifty thousand spans.
+fn shop() -> Vec<Vec<u8>> {
+    Shop::new(ShopOptions::new(1, 4000, 1_795_100_000_000_000_000)).map(|request| request.body).collect()
+}
+
+fn read(directory: &str) -> Result<Vec<Vec<u8>>> {
+    let mut bodies = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(|| format!("cannot read {directory}"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pb") {
+            bodies.push(std::fs::read(path)?);
+        }
+    }
+    Ok(bodies)
 }
 
 fn to_json(body: &[u8]) -> Result<Vec<u8>> {
@@ -45,44 +52,22 @@ fn measure(name: &str, format: Format, bodies: &[Vec<u8>], rounds: usize) -> Res
     let mut best_ns_per_span = f64::MAX;
     let (mut spans, mut batch_bytes) = (0, 0);
     for _ in 0..rounds {
-        let clock = CpuClock::start();
+        let clock = Stopwatch::of_thread();
         (spans, batch_bytes) = (0, 0);
         for body in bodies {
             let decoded = decode(format, body, &Limits::DEFAULT)?;
             spans += decoded.batch.len();
             batch_bytes += decoded.batch.heap_bytes();
         }
-        best_ns_per_span = best_ns_per_span.min(clock.elapsed_ns() / spans as f64);
+        best_ns_per_span = best_ns_per_span.min(clock.cpu_ns() / spans as f64);
     }
     let body_bytes: usize = bodies.iter().map(Vec::len).sum();
     let per_span = |bytes: usize| bytes as f64 / spans as f64;
     println!(
-        "{name}: {best_ns_per_span:.0} ns a span; {spans} spans, {:.0} B a span in the body, {:.0} B in the batch",
+        "{name}: {best_ns_per_span:.0} ns a span, {:.0} MB/s; {spans} spans, {:.0} B a span in the body, {:.0} B in the batch",
+        per_span(body_bytes) / best_ns_per_span * 1e3,
         per_span(body_bytes),
         per_span(batch_bytes)
     );
     Ok(())
-}
-
-/// This thread's time on a CPU, where the kernel tells; else the wall's time.
-struct CpuClock {
-    wall: Instant,
-    cpu_ns: Option<u64>,
-}
-
-impl CpuClock {
-    fn start() -> Self {
-        CpuClock { wall: Instant::now(), cpu_ns: cpu_ns() }
-    }
-
-    fn elapsed_ns(&self) -> f64 {
-        match (self.cpu_ns, cpu_ns()) {
-            (Some(start), Some(end)) => (end - start) as f64,
-            _ => self.wall.elapsed().as_nanos() as f64,
-        }
-    }
-}
-
-fn cpu_ns() -> Option<u64> {
-    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
 }

@@ -13,6 +13,7 @@
 //! | [`parts`] | calls, queries and messages, of which flows are made |
 //! | [`spans`] | opening and closing spans |
 //! | [`requests`] | spans become requests |
+//! | [`renew`] | the same again as other traces |
 //! | [`manifest`] | true counts |
 //!
 //! Not here: sending, decoding, storing. Nothing of the product is used to make the bytes.
@@ -20,11 +21,13 @@
 mod flows;
 mod manifest;
 mod parts;
+mod renew;
 mod requests;
 mod services;
 mod spans;
 
 pub use manifest::{DurationProbe, Manifest, OrderProbe, SampleTrace, ServiceCounts};
+pub use renew::renew_traces;
 pub use requests::ShopRequest;
 use spans::Maker;
 

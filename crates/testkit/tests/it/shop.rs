@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Limits, SpanRef, TraceId};
 use testkit::reference::ReferenceStore;
-use testkit::shop::{Manifest, ServiceCounts, Shop, ShopOptions, ShopRequest, TAIL_NS};
+use testkit::shop::{Manifest, ServiceCounts, Shop, ShopOptions, ShopRequest, TAIL_NS, renew_traces};
 use wire::{Format, decode};
 
 const START: u64 = 1_795_100_000_000_000_000;
@@ -16,7 +16,7 @@ fn corpus(traces: u64) -> (Vec<ShopRequest>, Manifest) {
 fn stored(requests: &[ShopRequest]) -> ReferenceStore {
     let mut store = ReferenceStore::default();
     for request in requests {
-        let decoded = decode(Format::OtlpProtobuf, &request.body, &Limits::DEFAULT).unwrap();
+        let decoded = decode(Format::OtlpProtobuf, &request.body, &Limits::DEFAULT).expect("what was made decodes");
         assert_eq!(decoded.report.reasons().map(|(_, count)| count).sum::<u64>(), 0);
         assert_eq!(decoded.batch.len(), request.spans as usize);
         store.append(decoded.batch);
@@ -39,7 +39,7 @@ fn duration_ns(span: SpanRef<'_>) -> u64 {
 /// Traces in which a span of the service satisfies the condition.
 fn traces_where(store: &ReferenceStore, service: &str, condition: impl Fn(SpanRef<'_>) -> bool) -> BTreeSet<TraceId> {
     let spans = store.records().filter(|span| span.service_name() == service && condition(*span));
-    spans.map(|span| span.trace_id()).collect()
+    spans.map(SpanRef::trace_id).collect()
 }
 
 fn counts(store: &ReferenceStore, service: &str) -> ServiceCounts {
@@ -73,7 +73,7 @@ fn the_manifest_is_true() {
     for sample in &manifest.samples {
         assert_eq!(traces[&TraceId(sample.id)], sample.spans);
     }
-    let names: BTreeSet<&str> = store.records().map(|span| span.service_name()).collect();
+    let names: BTreeSet<&str> = store.records().map(SpanRef::service_name).collect();
     assert!(names.iter().eq(manifest.services.keys()));
     for (service, expected) in &manifest.services {
         assert_eq!(&counts(&store, service), expected, "{service}");
@@ -174,4 +174,30 @@ fn requests_are_batches_in_the_order_of_end() {
         let before = last_end.insert(pods.into_iter().next().unwrap(), last);
         assert!(before.is_none_or(|before| before <= first));
     }
+}
+
+#[test]
+fn a_renewed_request_is_the_same_but_for_its_traces() {
+    // Guarantees that a corpus can be sent again as new traces: ids and links change alike, nothing else does.
+    let (mut requests, _) = corpus(200);
+    let before = stored(&requests);
+    for request in &mut requests {
+        renew_traces(&mut request.body, 5);
+    }
+    let after = stored(&requests);
+    let mut ids = BTreeMap::new();
+    for (old, new) in before.records().zip(after.records()) {
+        let known = ids.entry(old.trace_id()).or_insert(new.trace_id());
+        assert_eq!(*known, new.trace_id());
+        assert_ne!(old.trace_id(), new.trace_id());
+        assert_eq!((old.row().span_id, old.row().start_unix_nano), (new.row().span_id, new.row().start_unix_nano));
+        assert!(old.attributes().eq(new.attributes()));
+    }
+    for (old, new) in before.records().zip(after.records()) {
+        for (old, new) in old.links().zip(new.links()) {
+            assert_eq!(ids[&old.trace_id()], new.trace_id());
+        }
+    }
+    let distinct: BTreeSet<_> = ids.values().collect();
+    assert_eq!(distinct.len(), ids.len());
 }

@@ -1,0 +1,129 @@
+//! How long questions take in process, over spans in memory and over segments: `cargo bench -p query --bench search`.
+//!
+//! The classes are those of `cargo xtask bench`, without sockets and JSON, and with one more: a filter that no index helps
+//! with. Every answer is checked against the corpus.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::{Limits, SpanBatch, TraceId};
+use query::{Field, Filter, LocalStore, Search, SpanStore, TimeRange};
+use store::{Replay, Request, Store, StoreOptions};
+use testkit::rng::Rng;
+use testkit::shop::{Manifest, Shop, ShopOptions};
+use wire::Format;
+
+/// About a quarter of a million spans.
+const TRACES: u64 = 20_000;
+const START_UNIX_NANO: u64 = 1_795_100_000_000_000_000;
+const LIMIT: usize = 20;
+const QUESTIONS: usize = 100;
+
+struct NoReplay;
+
+impl Replay for NoReplay {
+    fn decode(&self, _: u8, _: u64, _: &[u8]) -> Result<SpanBatch, String> {
+        Err("every directory is new".to_owned())
+    }
+}
+
+fn main() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the bench");
+    let mut options = StoreOptions::new(directory.path().join("data"));
+    // Everything stays in memory until it is told to go.
+    options.memtable_bytes_max = 4 << 30;
+    let store = Arc::new(Store::open(options, &NoReplay).expect("a new directory opens"));
+    let manifest = fill(&store);
+    let local = LocalStore::new(Arc::clone(&store));
+    println!("{} spans, microseconds a question", manifest.spans);
+    println!("\nin memory");
+    ask_all(&local, &manifest);
+    assert!(store.seal(Duration::from_mins(5)), "not sealed");
+    println!("\nin {} segments", store.stats().segments);
+    ask_all(&local, &manifest);
+}
+
+fn fill(store: &Store) -> Manifest {
+    let mut shop = Shop::new(ShopOptions::new(1, TRACES, START_UNIX_NANO));
+    let (tell, told) = channel();
+    let mut sent = 0;
+    for request in shop.by_ref() {
+        let decoded = wire::decode(Format::OtlpProtobuf, &request.body, &Limits::DEFAULT);
+        let batch = decoded.expect("what was made decodes").batch;
+        let (format, body) = (Format::OtlpProtobuf as u8, Bytes::from(request.body));
+        let tell = tell.clone();
+        let request = Request { format, received_unix_nano: START_UNIX_NANO, body, batch };
+        store.append(request, Box::new(move |stored| drop(tell.send(stored))));
+        sent += 1;
+    }
+    for stored in told.iter().take(sent) {
+        stored.expect("the disk takes it");
+    }
+    shop.into_manifest()
+}
+
+fn ask_all(store: &LocalStore, manifest: &Manifest) {
+    let mut rng = Rng::new(5);
+    let services: Vec<_> = manifest.services.iter().collect();
+    let search = |filter: Filter, matching: u64| {
+        let search = Search { filter, range: TimeRange::default(), limit: LIMIT, cursor: None };
+        let found = store.search(&search).expect("what was stored can be read").hits.len();
+        assert_eq!(found as u64, matching.min(LIMIT as u64));
+    };
+    let equals = |field, value: &str| Filter::equals(field, value).expect("a filter that can be");
+    let of = |service: &str| equals(Field::Service, service);
+    time("trace by id", || {
+        let sample = rng.pick(&manifest.samples);
+        let trace = store.trace(TraceId(sample.id)).expect("what was stored can be read");
+        assert_eq!(trace.map(|trace| trace.spans.len() as u64), Some(sample.spans));
+    });
+    time("unknown id", || {
+        let id = TraceId((u128::from(rng.next_u64()) << 64 | 1).to_be_bytes());
+        assert!(store.trace(id).expect("what was stored can be read").is_none());
+    });
+    time("service", || {
+        let (service, counts) = *rng.pick(&services);
+        search(of(service), counts.traces);
+    });
+    time("service and operation", || {
+        let (service, counts) = *rng.pick(&services);
+        let operations: Vec<_> = counts.operations.iter().collect();
+        let (name, traces) = *rng.pick(&operations);
+        search(Filter::and([of(service), equals(Field::Name, name)]), *traces);
+    });
+    time("order.id", || {
+        let probe = rng.pick(&manifest.orders);
+        let order = equals(Field::attribute(None, "order.id"), &probe.order_id);
+        search(Filter::and([of(probe.service), order]), probe.traces.len() as u64);
+    });
+    time("minimum duration", || {
+        let probe = rng.pick(&manifest.durations);
+        search(Filter::and([of(probe.service), Filter::min_duration(probe.min_ns)]), probe.traces);
+    });
+    time("error", || {
+        let (service, counts) = *rng.pick(&services);
+        search(Filter::and([of(service), equals(Field::Status, "error")]), counts.error_traces);
+    });
+    time("scan for nothing", || {
+        search(query::parse(r#"url.path =~ "no such path""#).expect("a query that can be"), 0);
+    });
+    time("list of services", || {
+        let found = store.services().expect("what was stored can be read");
+        assert_eq!(found.len(), manifest.services.len());
+    });
+}
+
+fn time(what: &str, mut question: impl FnMut()) {
+    let mut times: Vec<Duration> = (0..QUESTIONS)
+        .map(|_| {
+            let begin = Instant::now();
+            question();
+            begin.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let us = |place: usize| times[place].as_secs_f64() * 1e6;
+    println!("{what:24} p50 {:9.1}  p99 {:9.1}", us(QUESTIONS / 2), us(QUESTIONS * 99 / 100));
+}
