@@ -40,8 +40,11 @@ pub struct Copied {
 /// Takes the lock of a data directory at rest; a directory that nobody can write to needs none.
 ///
 /// # Errors
-/// When another process uses it.
+/// When another process uses it, or it is no data directory.
 pub fn lock(disk: &dyn Disk, data: &Path) -> Result<Option<Box<dyn Lock>>, StoreError> {
+    if !is_there(disk, &data.join(filenames::FORMAT))? {
+        return Err(StoreError::NoData { path: data.to_owned() });
+    }
     match disk.lock(&data.join(filenames::LOCK)) {
         Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => Err(StoreError::Locked { path: data.to_owned() }),

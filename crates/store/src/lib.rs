@@ -20,6 +20,7 @@
 //! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`catalog`] | what readers see |
+//! | [`walk`] | everything, each span once |
 //! | [`backup`] | a consistent copy of everything, taken at work |
 //! | [`verify`] | whether everything still is what was written |
 //!
@@ -44,6 +45,7 @@ mod store;
 mod tables;
 pub mod verify;
 pub mod wal;
+pub mod walk;
 
 pub use catalog::Catalog;
 pub use commit::{Done, Request};

@@ -101,9 +101,9 @@ pub struct IncomingLink {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Oldest first; the last one is still being filled.
-    memtables: Vec<Arc<Memtable>>,
+    pub(crate) memtables: Vec<Arc<Memtable>>,
     /// Oldest records first.
-    segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
 }
 
 impl Snapshot {

@@ -10,6 +10,7 @@ pub mod jaeger;
 pub mod pairs;
 pub mod params;
 pub mod shapes;
+pub mod snapshots;
 pub mod status;
 pub mod stream;
 pub mod traces;
@@ -45,6 +46,7 @@ struct Document;
 pub fn documented() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(status::status))
+        .routes(routes!(snapshots::take))
         .routes(routes!(catalog::services))
         .routes(routes!(catalog::operations))
         .routes(routes!(catalog::attribute_keys))
@@ -72,6 +74,9 @@ async fn no_such_path(uri: Uri) -> ApiError {
 }
 
 async fn method_not_allowed(uri: Uri) -> impl IntoResponse {
-    let message = format!("{} is only read, with GET", uri.path());
+    let message = match uri.path() {
+        "/api/snapshots" => "/api/snapshots is only sent to, with POST".to_owned(),
+        path => format!("{path} is only read, with GET"),
+    };
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message, "")
 }

@@ -11,6 +11,7 @@ mod histories;
 mod ledger;
 mod round_trip;
 mod verify;
+mod walk;
 
 use std::sync::mpsc;
 use std::time::Duration;
