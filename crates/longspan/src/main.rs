@@ -12,7 +12,6 @@ use clap::{Parser, Subcommand};
 
 use crate::options::Options;
 
-
 /// Distributed tracing for work that outlives the request.
 ///
 /// Without a command, longspan serves: it takes OTLP and Zipkin spans, keeps them in a directory, and shows them on a page.
