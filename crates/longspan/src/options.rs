@@ -15,6 +15,7 @@ use server::config::Listen;
 /// Settings of which any may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Settings")]
 pub(crate) struct Options {
     /// Read settings from this file [default: longspan.toml, if it exists]
     #[arg(long, env = "LONGSPAN_CONFIG", value_name = "FILE", global = true)]

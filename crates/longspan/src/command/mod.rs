@@ -2,4 +2,8 @@
 
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod serve;
+pub(crate) mod snapshot;
+pub(crate) mod verify;

@@ -16,3 +16,5 @@ mod raw;
 mod server;
 mod startup;
 mod stop;
+mod tools;
+mod transfer;

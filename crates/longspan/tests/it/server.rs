@@ -16,15 +16,23 @@ const ADDRESS_FLAGS: [&str; 5] = ["--otlp-grpc", "--otlp-http", "--api", "--zipk
 /// A data directory with what the program said on stderr beside it. Outlives the servers that run on it.
 pub(crate) struct Home {
     folder: TempDir,
+    data: PathBuf,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self { folder, data }
+    }
+
+    /// With the data in a directory of its own, such as on a disk that fails.
+    pub(crate) fn with_data(data: PathBuf) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), data }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Everything the servers on this directory have said so far.
