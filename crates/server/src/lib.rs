@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`config`], [`memory`], [`open_files`] | what can be set, who gets how much memory, and how many files may be open |
 //! | [`run`] | starting and stopping |
-//! | [`listen`], [`crowd`], [`patience`], [`routes`] | connections; how many; slow peers; what each listener serves |
+//! | [`listen`], [`crowd`], [`patience`], [`rest`] | connections; how many; slow peers; bodies nobody reads to their end |
+//! | [`routes`] | what each listener serves |
 //! | [`guard`], [`gzip`] | what protects browsers; compressed answers |
 //! | [`receive`] | OTLP over gRPC and HTTP, Zipkin |
 //! | [`intake`], [`budget`], [`inflate`], [`admit`] | from a body to its OK |
@@ -36,5 +37,6 @@ pub mod page;
 pub mod patience;
 pub mod phase;
 pub mod receive;
+pub mod rest;
 pub mod routes;
 pub mod run;

@@ -15,12 +15,14 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::config::Listen;
 use crate::crowd::{Crowd, Member};
 use crate::metrics::Metrics;
 use crate::patience::{Patience, TimedSocket};
+use crate::rest::Rest;
 
 /// Longer than the minute at which metrics are usually exported, so that their connections stay.
 const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_mins(2) };
@@ -34,6 +36,9 @@ const HTTP1_BUFFER_BYTES_MAX: usize = 400 << 10;
 /// How long accepting pauses when the system is out of file descriptors or memory, or all connections are busy: there is no event to
 /// wait for.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener that cannot accept says so this often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Why a listener could not listen.
 #[derive(Debug, Error)]
@@ -103,6 +108,7 @@ pub async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::default();
+    let mut complained = None;
     loop {
         let most = allowance.connections;
         if crowd.len() >= most && crowd.crowd_out() {
@@ -133,7 +139,14 @@ pub async fn serve(
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = bound.name, %error, "cannot accept a connection");
+                if complained.is_none_or(|complained: Instant| complained.elapsed() > COMPLAIN_EVERY) {
+                    tracing::warn!(listener = bound.name, %error, "cannot accept connections");
+                    complained = Some(Instant::now());
+                }
+                // Out of open files, most likely: one that does nothing can go.
+                if crowd.crowd_out() {
+                    metrics.crowded_out();
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -167,7 +180,9 @@ async fn connection(
     let stream = TimedSocket::new(stream, PATIENCE, progress.clone());
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let busy = progress.request_begins(request.version());
-        let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+        let http2 = request.version() == http::Version::HTTP_2;
+        let body = |body| if http2 { axum::body::Body::new(body) } else { axum::body::Body::new(Rest::of(body)) };
+        let answer = router.clone().oneshot(request.map(body));
         async move {
             let answer = answer.await;
             drop(busy);

@@ -54,7 +54,7 @@ pub fn split(limit_bytes: Option<u64>, max_body_bytes: u64) -> MemorySplit {
         bodies_bytes: (limit / 16).min(BODIES_MAX_BYTES),
         decoded_bytes: (limit / 16).min(DECODED_MAX_BYTES),
         max_body_bytes: max_body_bytes.min(limit / 32),
-        memtables_bytes: limit / 8 * 3,
+        memtables_bytes: limit / 16 * 5,
         page_cache_bytes: limit / 32,
         answer_bytes: limit / 32,
         connection_bytes: (limit / 512).clamp(64 << 10, 8 << 20) as u32,

@@ -243,6 +243,12 @@ fn send_one(sending: &Sending, batch: Batch, encoding: u64, record: &Mutex<Recor
     }
 }
 
+/// Sends one batch as protobuf; the status, or `None` if no answer came.
+pub(crate) fn try_send(server: &Server, batch: Batch) -> Option<u16> {
+    let sending = Sending { agent: agent(), url: server.url("otlp_http", "/v1/traces") };
+    batch.send(&sending, 0)
+}
+
 /// Sends one batch as protobuf and expects an OK.
 pub(crate) fn send_good(server: &Server, batch: Batch) {
     let sending = Sending { agent: agent(), url: server.url("otlp_http", "/v1/traces") };

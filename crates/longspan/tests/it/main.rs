@@ -7,13 +7,17 @@
 
 mod api;
 mod demo;
+mod disks;
 mod kill;
 mod load;
 mod malformed;
+mod memory;
+mod network;
 mod operate;
 mod otlp;
 mod raw;
 mod server;
+mod shapes;
 mod startup;
 mod stop;
 mod tools;

@@ -47,7 +47,11 @@ impl Home {
 
 /// `longspan serve` on `data` with every port free, not yet started.
 pub(crate) fn serve(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longspan"));
+    served_by(Command::new(env!("CARGO_BIN_EXE_longspan")), data)
+}
+
+/// As [`serve`], by a program that may be another one which ends in ours.
+fn served_by(mut command: Command, data: &Path) -> Command {
     command.arg("serve").arg("--data").arg(data);
     for flag in ADDRESS_FLAGS {
         command.args([flag, "127.0.0.1:0"]);
@@ -72,10 +76,21 @@ impl Server {
     }
 
     pub(crate) fn start_with(home: &Home, arguments: &[&str]) -> Self {
+        Self::start_command(home, serve(&home.data()).args(arguments))
+    }
+
+    /// Starts with so few open files allowed.
+    pub(crate) fn start_with_open_files(home: &Home, open_files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_longspan")]);
+        Self::start_command(home, &mut served_by(shell, &home.data()))
+    }
+
+    fn start_command(home: &Home, command: &mut Command) -> Self {
         let file = home.data().join("listening.json");
         // Left there by a server that was killed: its ports are not ours.
         let _ = std::fs::remove_file(&file);
-        let child = serve(&home.data()).args(arguments).stderr(home.stderr_file()).spawn().unwrap();
+        let child = command.stderr(home.stderr_file()).spawn().unwrap();
         let mut server = Self { child, listening: serde_json::Value::Null };
         let deadline = Instant::now() + START_LIMIT;
         server.listening = loop {

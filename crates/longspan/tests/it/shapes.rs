@@ -1,0 +1,180 @@
+//! Traces of every shape, good and broken, through every API: each is answered, whole, in bounded time.
+
+use crate::api;
+use crate::load::{Random, SERVICE, hex, now_unix_nano, request, seed, text};
+use crate::raw::post;
+use crate::server::{Home, Server};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::Link;
+use prost::Message;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// What the goal of a second is in an optimised build; the build that is usually tested is slower.
+const ANSWER_GOAL: Duration = if cfg!(debug_assertions) { Duration::from_secs(15) } else { Duration::from_secs(1) };
+
+fn span(trace: [u8; 16], id: u64, parent: u64) -> Span {
+    let start = now_unix_nano();
+    Span {
+        trace_id: trace.to_vec(),
+        span_id: id.to_be_bytes().to_vec(),
+        parent_span_id: if parent == 0 { Vec::new() } else { parent.to_be_bytes().to_vec() },
+        name: format!("operation {}", id % 50),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + 1_000,
+        attributes: vec![text("order.id", &format!("o-{id}"))],
+        ..Span::default()
+    }
+}
+
+fn send(server: &Server, spans: Vec<Span>) {
+    let answer = post(server, &[("content-type", "application/x-protobuf")], &request(spans).encode_to_vec());
+    assert_eq!(answer.status, 200, "{:?}", answer.status_message());
+}
+
+fn trace_of(random: &mut Random) -> [u8; 16] {
+    let mut trace = [1; 16];
+    trace[8..].copy_from_slice(&random.next().to_be_bytes());
+    trace
+}
+
+/// Every API's view of a trace, with how many spans it shows.
+fn views(trace: [u8; 16]) -> [(&'static str, String, fn(&Value) -> usize); 4] {
+    let id = hex(&trace);
+    [
+        ("api", format!("/api/traces/{id}"), |body| body["spans"].as_array().map_or(0, Vec::len)),
+        ("jaeger", format!("/api/traces/{id}"), |body| body["data"][0]["spans"].as_array().map_or(0, Vec::len)),
+        ("jaeger", format!("/api/v3/traces/{id}"), |body| {
+            let resources = body["result"]["resourceSpans"].as_array().into_iter().flatten();
+            let scopes = resources.flat_map(|resource| resource["scopeSpans"].as_array().into_iter().flatten());
+            scopes.map(|scope| scope["spans"].as_array().map_or(0, Vec::len)).sum()
+        }),
+        ("zipkin", format!("/api/v2/trace/{id}"), |body| body.as_array().map_or(0, Vec::len)),
+    ]
+}
+
+/// Asks every API for the trace, its links, searches that find it, and the graph of services.
+fn seen_by_everyone(server: &Server, name: &str, trace: [u8; 16], spans: usize) {
+    for (port, path, count) in views(trace) {
+        let started = Instant::now();
+        let (status, body) = api::get_from(server, port, &path);
+        assert_eq!((status, count(&body)), (200, spans), "{name}: {port} {path}");
+        assert!(started.elapsed() < ANSWER_GOAL, "{name}: {port} {path} took {:?}", started.elapsed());
+    }
+    let id = hex(&trace);
+    let others = [
+        ("api", format!("/api/traces/{id}/links")),
+        ("api", format!("/api/traces?q=trace_id%20%3D%20{id}")),
+        ("api", format!("/api/traces?service={SERVICE}&limit=100")),
+        ("api", "/api/attributes/values?key=order.id".to_owned()),
+        ("jaeger", format!("/api/traces?service={SERVICE}&limit=100")),
+        ("jaeger", format!("/api/v3/trace-summaries?query.serviceName={SERVICE}")),
+        ("jaeger", "/api/dependencies?lookback=604800000".to_owned()),
+        ("zipkin", format!("/api/v2/traces?serviceName={SERVICE}&limit=100")),
+        ("zipkin", format!("/api/v2/dependencies?endTs={}", now_unix_nano() / 1_000_000)),
+    ];
+    for (port, path) in others {
+        let started = Instant::now();
+        let (status, body) = api::get_from(server, port, &path);
+        let shown: String = body.to_string().chars().take(200).collect();
+        assert_eq!(status, 200, "{name}: {port} {path}: {shown}");
+        assert!(started.elapsed() < ANSWER_GOAL, "{name}: {port} {path} took {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn broken_trees_are_shown_whole() {
+    // Chains ten thousand deep, circles, spans that are their own parent or link to themselves, parents that never came and two roots:
+    // every API shows every span.
+    let home = Home::new();
+    let server = Server::start(&home);
+    let mut random = Random(seed());
+    let mut link_to_itself = span(trace_of(&mut random), 1, 0);
+    let own =
+        Link { trace_id: link_to_itself.trace_id.clone(), span_id: link_to_itself.span_id.clone(), ..Link::default() };
+    link_to_itself.links = vec![own.clone(), own];
+    let itself: [u8; 16] = link_to_itself.trace_id.clone().try_into().unwrap();
+    let mut shaped = |parents: &dyn Fn(u64) -> u64, count: u64| {
+        let trace = trace_of(&mut random);
+        let spans: Vec<Span> = (1..=count).map(|id| span(trace, id, parents(id))).collect();
+        (trace, spans)
+    };
+    let shapes = [
+        ("a chain", shaped(&|id| id - 1, 10_000)),
+        ("a circle", shaped(&|id| id % 100 + 1, 100)),
+        ("its own parent", shaped(&|id| id, 3)),
+        ("no root", shaped(&|id| if id == 1 { 999 } else { 1 }, 20)),
+        ("two roots", shaped(&|id| if id <= 2 { 0 } else { id % 2 + 1 }, 20)),
+        ("a circle beside a tree", shaped(&|id| if id > 10 { (id + 1) % 10 + 11 } else { id - 1 }, 20)),
+        ("a link to itself", (itself, vec![link_to_itself])),
+    ];
+    for (name, (trace, spans)) in shapes {
+        let count = spans.len();
+        send(&server, spans);
+        seen_by_everyone(&server, name, trace, count);
+    }
+    assert!(!home.stderr().contains("panicked"), "{}", home.stderr());
+}
+
+#[test]
+fn odd_spans_are_shown_as_one_would_want() {
+    // A span sent twice is there once, as it was last; a client and a server with one id are two; durations of nothing and of less than
+    // nothing are nothing.
+    let home = Home::new();
+    let server = Server::start(&home);
+    let mut random = Random(seed());
+    let trace = trace_of(&mut random);
+    let first = span(trace, 1, 0);
+    let last = Span { name: "as it was last".to_owned(), ..span(trace, 1, 0) };
+    let shared = |kind| Span { kind, ..span(trace, 2, 1) };
+    let mut nothing = span(trace, 3, 1);
+    nothing.end_time_unix_nano = nothing.start_time_unix_nano;
+    let mut less = span(trace, 4, 1);
+    less.end_time_unix_nano = less.start_time_unix_nano - 1_000_000_000;
+    send(&server, vec![first.clone(), first, shared(3), shared(2)]);
+    send(&server, vec![last, nothing, less]);
+    seen_by_everyone(&server, "odd spans", trace, 5);
+    let (_, body) = api::get(&server, &format!("/api/traces/{}", hex(&trace)));
+    let spans = body["spans"].as_array().unwrap();
+    let with_id = |id: u64| spans.iter().filter(move |span| span["span_id"] == hex(&id.to_be_bytes()));
+    assert_eq!(with_id(1).map(|span| &span["name"]).collect::<Vec<_>>(), ["as it was last"]);
+    assert_eq!(with_id(2).count(), 2);
+    for id in [3, 4] {
+        assert_eq!(with_id(id).map(|span| &span["duration_ns"]).collect::<Vec<_>>(), [0]);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_spans_are_one_trace() {
+    // By id, and in the shapes of Jaeger and Zipkin, within a second (in an optimised build), from memory and from the log of a restart.
+    let home = Home::new();
+    let mut server = Server::start(&home);
+    let trace = trace_of(&mut Random(seed()));
+    for part in 0..20 {
+        let ids = part * 5_000 + 1..=(part + 1) * 5_000;
+        send(&server, ids.map(|id| span(trace, id, id / 10)).collect());
+    }
+    for from_log in [false, true] {
+        let mut slowest = Duration::ZERO;
+        for (port, path, count) in views(trace) {
+            let started = Instant::now();
+            let mut answer = crate::server::agent()
+                .get(server.url(port, &path))
+                .header("accept-encoding", "identity")
+                .call()
+                .unwrap();
+            let body = answer.body_mut().with_config().limit(512 << 20).read_to_vec().unwrap();
+            let took = started.elapsed();
+            println!("{port} {path}: {} MiB in {took:?}", body.len() >> 20);
+            slowest = slowest.max(took);
+            assert_eq!(answer.status().as_u16(), 200, "{port} {path}");
+            if !from_log {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(count(&body), 100_000, "{port} {path}");
+            }
+        }
+        assert!(slowest < ANSWER_GOAL, "{slowest:?}");
+        server.kill();
+        server = Server::start(&home);
+    }
+}
