@@ -29,7 +29,7 @@ fn keys(store: &Store) -> Vec<SpanKey> {
     let snapshot = store.snapshot();
     let batches = (0..TRACES).flat_map(|number| snapshot.trace(trace_id(number)).unwrap());
     let mut keys: Vec<SpanKey> =
-        batches.flat_map(|batch| batch.spans().map(|span| span.key()).collect::<Vec<_>>()).collect();
+        batches.flat_map(|batch| batch.spans().map(model::SpanRef::key).collect::<Vec<_>>()).collect();
     keys.sort();
     keys.dedup();
     keys

@@ -99,7 +99,7 @@ fn damage_has_a_place() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let place = match name {
             "index.bin" => bytes.len() - 1,
-            _ if name.ends_with(".wal") => bytes.len() - 1,
+            _ if path.extension().is_some_and(|extension| extension == "wal") => bytes.len() - 1,
             _ => continue,
         };
         let mut damaged = bytes.clone();
