@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "the fixtures belong to the tests: a panic is the failure and has the place")]
 
 mod api;
+mod bulk;
 mod demo;
 mod disks;
 mod kill;

@@ -44,25 +44,27 @@ impl Tally {
 fn flood(server: &Server, bodies: &[Wave]) -> Tally {
     let tally = Tally::default();
     let deadline = Instant::now() + FLOOD;
+    let send = |sender| {
+        let bodies = bodies.iter().cycle().skip(sender);
+        for wave in bodies.take_while(|_| Instant::now() < deadline) {
+            tally.count(&send_one(server, wave));
+        }
+    };
     std::thread::scope(|scope| {
         for sender in 0..SENDERS {
-            let tally = &tally;
-            scope.spawn(move || {
-                for (body, compressed) in bodies.iter().cycle().skip(sender) {
-                    if Instant::now() > deadline {
-                        break;
-                    }
-                    let mut post = agent().post(server.url("otlp_http", "/v1/traces"));
-                    post = post.header("content-type", "application/x-protobuf");
-                    if *compressed {
-                        post = post.header("content-encoding", "gzip");
-                    }
-                    tally.count(&post.send(&body[..]).unwrap());
-                }
-            });
+            let send = &send;
+            scope.spawn(move || send(sender));
         }
     });
     tally
+}
+
+fn send_one(server: &Server, (body, compressed): &Wave) -> ureq::http::Response<ureq::Body> {
+    let mut post = agent().post(server.url("otlp_http", "/v1/traces")).header("content-type", "application/x-protobuf");
+    if *compressed {
+        post = post.header("content-encoding", "gzip");
+    }
+    post.send(&body[..]).unwrap()
 }
 
 /// Within the limit and a tenth more, and everything goes on.

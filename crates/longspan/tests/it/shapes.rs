@@ -38,8 +38,11 @@ fn trace_of(random: &mut Random) -> [u8; 16] {
     trace
 }
 
-/// Every API's view of a trace, with how many spans it shows.
-fn views(trace: [u8; 16]) -> [(&'static str, String, fn(&Value) -> usize); 4] {
+/// A port, a path, and how many spans an answer from there shows.
+type View = (&'static str, String, fn(&Value) -> usize);
+
+/// Every API's view of a trace.
+fn views(trace: [u8; 16]) -> [View; 4] {
     let id = hex(&trace);
     [
         ("api", format!("/api/traces/{id}"), |body| body["spans"].as_array().map_or(0, Vec::len)),

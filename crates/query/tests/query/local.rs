@@ -16,7 +16,7 @@ use crate::{generate, search};
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// For directories that are never opened again.
-struct NoReplay;
+pub(crate) struct NoReplay;
 
 impl Replay for NoReplay {
     fn decode(&self, _format: u8, _received_unix_nano: u64, _body: &[u8]) -> Result<SpanBatch, String> {
@@ -46,7 +46,7 @@ fn hours(range: TimeRange) -> TimeRange {
 }
 
 /// Stores a batch and waits until it can be found.
-fn append(store: &Store, batch: SpanBatch) {
+pub(crate) fn append(store: &Store, batch: SpanBatch) {
     let (done, stored) = mpsc::channel();
     let body = Bytes::from_static(b"as received");
     let tell = move |result| done.send(result).expect("the test waits");

@@ -1,5 +1,6 @@
 //! The tests of `query` as its callers use it. One binary, so that it is linked once.
 
+mod clock;
 mod dependencies;
 mod filter;
 mod generate;
