@@ -52,7 +52,8 @@ impl Pending {
 struct Queue {
     pending: Vec<Pending>,
     bytes: usize,
-    rotate: bool,
+    /// The memtable somebody wants frozen.
+    rotate: Option<Arc<Memtable>>,
     closed: bool,
 }
 
@@ -107,9 +108,9 @@ impl CommitQueue {
         self.wake.notify_one();
     }
 
-    /// Asks for the active memtable to be frozen, so that it gets sealed.
-    pub(crate) fn request_rotation(&self) {
-        self.lock().rotate = true;
+    /// Asks for a memtable to be frozen, if it still is the active one, so that it gets sealed.
+    pub(crate) fn request_rotation(&self, active: Arc<Memtable>) {
+        self.lock().rotate = Some(active);
         self.wake.notify_one();
     }
 
@@ -121,19 +122,19 @@ impl CommitQueue {
 
     fn take(&self, wait: Duration) -> Taken {
         let mut queue = self.lock();
-        if queue.pending.is_empty() && !queue.rotate && !queue.closed {
+        if queue.pending.is_empty() && queue.rotate.is_none() && !queue.closed {
             queue = self.wake.wait_timeout(queue, wait).expect("no thread panics while it holds the commit queue").0;
         }
         queue.bytes = 0;
         let pending = std::mem::take(&mut queue.pending);
         let closed = queue.closed && pending.is_empty();
-        Taken { pending, rotate: std::mem::take(&mut queue.rotate), closed }
+        Taken { pending, rotate: queue.rotate.take(), closed }
     }
 }
 
 struct Taken {
     pending: Vec<Pending>,
-    rotate: bool,
+    rotate: Option<Arc<Memtable>>,
     closed: bool,
 }
 
@@ -146,6 +147,8 @@ pub(crate) struct Committer {
     metrics: Arc<Metrics>,
     wal: Option<WalWriter>,
     next_sequence: u64,
+    /// Bytes of the WAL that only sealing the active memtable gives back; after a start, of the whole WAL.
+    active_wal_bytes: u64,
     /// When the oldest bytes were written that are not synced.
     unsynced_since: Option<Instant>,
 }
@@ -161,8 +164,9 @@ impl Committer {
         metrics: Arc<Metrics>,
         wal: WalWriter,
     ) -> Self {
-        let next_sequence = wal.sequence + 1;
-        Committer { options, queue, tables, metrics, wal: Some(wal), next_sequence, unsynced_since: None }
+        let (next_sequence, active_wal_bytes) = (wal.sequence + 1, tables.wal_bytes());
+        let wal = Some(wal);
+        Committer { options, queue, tables, metrics, wal, next_sequence, active_wal_bytes, unsynced_since: None }
     }
 
     /// Commits until the queue is closed and empty; then everything written is synced.
@@ -182,7 +186,7 @@ impl Committer {
                 return;
             }
             self.wait_for_sealing();
-            if self.rotation_is_due(taken.rotate) {
+            if self.rotation_is_due(taken.rotate.as_ref()) {
                 self.rotate();
             }
         }
@@ -207,11 +211,12 @@ impl Committer {
 
     /// Whether the active memtable has to be frozen: it is full, somebody asks for it, or its spans are few but their requests
     /// take half the WAL's budget, which only sealing gives back.
-    fn rotation_is_due(&self, asked: bool) -> bool {
-        let active = self.tables.active().stats();
-        let wal_is_half_full = self.tables.wal_bytes() > self.options.wal_bytes_max / 2;
-        let asked = asked || (wal_is_half_full && self.tables.frozen_count() == 0);
-        active.bytes >= self.options.memtable_bytes_max || (asked && active.spans > 0)
+    fn rotation_is_due(&self, asked: Option<&Arc<Memtable>>) -> bool {
+        let active = self.tables.active();
+        let stats = active.stats();
+        let asked = asked.is_some_and(|memtable| Arc::ptr_eq(memtable, &active));
+        let wal_is_half_full = self.active_wal_bytes > self.options.wal_bytes_max / 2;
+        stats.bytes >= self.options.memtable_bytes_max || ((asked || wal_is_half_full) && stats.spans > 0)
     }
 
     fn commit(&mut self, mut pending: Vec<Pending>) {
@@ -273,6 +278,7 @@ impl Committer {
         }
         self.metrics.wal_bytes_written.add(written);
         self.tables.add_wal_bytes(written);
+        self.active_wal_bytes += written;
         Ok(())
     }
 
@@ -302,6 +308,7 @@ impl Committer {
         self.next_sequence += 1;
         let wal = WalWriter::create(&*self.options.disk, &self.options.directory, sequence)?;
         self.tables.add_wal_bytes(wal.bytes);
+        self.active_wal_bytes += wal.bytes;
         Ok(wal)
     }
 
@@ -321,6 +328,7 @@ impl Committer {
         match self.create_wal() {
             Ok(wal) => {
                 self.tables.freeze(Arc::new(Memtable::new(wal.sequence)));
+                self.active_wal_bytes = wal.bytes;
                 self.wal = Some(wal);
             }
             Err(error) => {

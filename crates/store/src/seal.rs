@@ -4,9 +4,9 @@
 //! deleted → readers see the segments instead of the memtable. A failure anywhere leaves memtable and WAL as they are, and it is
 //! tried again; segments that are finished are kept for the next try.
 //!
-//! Order of dropping a day: its directory is moved aside, synced → readers see it no more → its files are removed → the manifest
-//! does not name it any more → the empty directory is removed. Nothing of it needs space, so a full disk can be emptied; the
-//! directory that was moved aside tells a start in between what was meant.
+//! Order of dropping a day: its directory is moved aside, synced → readers see it no more → the manifest does not name it any
+//! more → its files are removed → the empty directory is removed. A full disk has no space for the manifest; then the files go
+//! first. The directory that was moved aside tells a start in between what was meant.
 
 use std::io;
 use std::path::Path;
@@ -196,15 +196,16 @@ impl Sealer {
     }
 
     fn seal_when_quiet(&self) {
-        let active = self.tables.active().stats();
-        if active.spans == 0 {
+        let active = self.tables.active();
+        let stats = active.stats();
+        if stats.spans == 0 {
             return;
         }
         let now = self.options.clock.now_unix_nano();
-        let idle = now.saturating_sub(active.last_applied_unix_nano) >= SEAL_IDLE_NS;
-        let old = now.saturating_sub(active.first_applied_unix_nano) >= SEAL_AGE_MAX_NS;
-        if old || (idle && active.bytes >= SEAL_IDLE_BYTES_MIN) {
-            self.queue.request_rotation();
+        let idle = now.saturating_sub(stats.last_applied_unix_nano) >= SEAL_IDLE_NS;
+        let old = now.saturating_sub(stats.first_applied_unix_nano) >= SEAL_AGE_MAX_NS;
+        if old || (idle && stats.bytes >= SEAL_IDLE_BYTES_MIN) {
+            self.queue.request_rotation(active);
         }
     }
 
@@ -259,20 +260,21 @@ fn remove_directory_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a day that was moved aside: first its files, which frees space; then, when the manifest is saved, what is left.
+/// Removes a day that was moved aside. If there is no space to save the manifest, removing the files makes some.
 pub(crate) fn remove_dropped_day(
     disk: &dyn Disk,
     data: &Path,
     day: &str,
-    save_manifest: impl FnOnce() -> io::Result<()>,
+    save_manifest: impl Fn() -> io::Result<()>,
 ) -> Result<(), StoreError> {
     let aside = filenames::dropped_day_directory(data, day);
+    let saved = save_manifest();
     for entry in disk.list(&aside).map_err(StoreError::io(&aside))? {
         let path = aside.join(&entry.name);
         let removed = if entry.is_directory { disk.remove_directory(&path) } else { disk.remove_file(&path) };
         removed.map_err(StoreError::io(path))?;
     }
-    save_manifest().map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
+    saved.or_else(|_| save_manifest()).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     disk.remove_directory(&aside).map_err(StoreError::io(aside))
 }
 

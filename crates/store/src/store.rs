@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Stores a batch. Returns at once; `done` is called when the batch is durable and searchable, or with why it is not
-    /// stored. It is called on a thread of the store, or on the caller's if the batch is refused at once; it must not block.
+    /// stored. It is called on a thread of the store, or on the caller's if the batch is empty or refused at once; it must not block.
     pub fn append(&self, request: Request, done: Done) {
         if let Some(refusal) = self.refusal() {
             return done(Err(refusal));
@@ -145,7 +145,7 @@ impl Store {
             }
             // Asked for again and again: the disk may refuse the new WAL file that freezing takes.
             if Arc::ptr_eq(&self.tables.active(), &active) {
-                self.queue.request_rotation();
+                self.queue.request_rotation(Arc::clone(&active));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -39,6 +39,8 @@ fn script(world: &World, ledger: &mut Ledger) {
         assert!(seal(world, &store), "sealing does not get on");
         ledger.append(&store, 3).ok();
         ledger.assert(&store, "after a fault");
+        assert_eq!(store.metrics().segments_quarantined.get(), 0, "a refusal is no damage");
+        assert!(until(|| world.is_tidy(&store)), "something was left behind: {:?}", world.disk.files());
     }
 }
 
@@ -62,7 +64,7 @@ fn every_call_fails_once() {
         let store = world.open().expect("a store opens after a power cut");
         ledger.assert(&store, "after a fault and a power cut");
         assert!(seal(&world, &store));
-        assert_eq!(segment_directories(&world.disk).len() as u64, store.stats().segments);
+        assert!(until(|| world.is_tidy(&store)), "{:?}", world.disk.files());
     });
 }
 
@@ -135,8 +137,7 @@ fn a_full_disk_empties_itself() {
     assert!(refusals > 200);
     assert!(world.disk.files().len() <= files, "refused requests leave files behind");
     assert!(!store.seal(Duration::from_millis(200)), "there is no space for segments");
-    let tidy = || segment_directories(&world.disk).len() as u64 == store.stats().segments;
-    assert!(until(tidy), "unfinished segments stay: {:?}", world.disk.files());
+    assert!(until(|| world.is_tidy(&store)), "unfinished segments stay: {:?}", world.disk.files());
     ledger.assert(&store, "on a full disk");
     let used = world.disk.used_bytes();
     world.clock.advance(2 * DAY_NS);
@@ -189,7 +190,7 @@ fn sealing_that_fails_refuses_instead_of_waiting() {
     append_at_last(&mut ledger, &store);
     assert!(seal(&world, &store));
     ledger.assert(&store, "after sealing works again");
-    assert_eq!(segment_directories(&world.disk).len() as u64, store.stats().segments);
+    assert!(until(|| world.is_tidy(&store)), "{:?}", world.disk.files());
 }
 
 #[test]
@@ -222,18 +223,41 @@ fn wal_files_that_resist_are_deleted_later() {
     let mut ledger = Ledger::default();
     let store = open_with(&world, |options| options.wal_bytes_max = 20_000);
     ledger.append(&store, 4).unwrap();
-    world.disk.fail_next(Call::RemoveFile, 3, Fault::Io);
-    world.disk.fail_next(Call::RemoveFile, 2, Fault::Io);
-    world.disk.fail_next(Call::RemoveFile, 1, Fault::Io);
-    for _ in 0..40 {
+    world.disk.break_calls(Call::RemoveFile, format!("{DATA}/wal"), Fault::Io);
+    assert!(until(|| {
         let sent = ledger.send(&store, 1, 2000);
-        if ledger.settle(&sent).is_err() {
-            append_at_last(&mut ledger, &store);
-        }
-    }
+        matches!(ledger.settle(&sent), Err(AppendError::Full(_)))
+    }));
+    ledger.assert(&store, "while the WAL cannot be deleted");
+    world.disk.mend();
+    append_at_last(&mut ledger, &store);
     assert!(seal(&world, &store));
     assert!(until(|| world.disk.names(format!("{DATA}/wal")).len() == 1), "{:?}", world.disk.files());
     assert!(store.stats().wal_bytes <= 64, "{:?}", store.stats());
+    ledger.assert(&store, "after the WAL was deleted");
+}
+
+#[test]
+fn wal_files_that_stay_do_not_split_the_segments() {
+    // Guarantees that WAL files that cannot be deleted are counted, up to refusing, without every request being sealed alone.
+    let world = World::new(11);
+    let mut ledger = Ledger::default();
+    let store = open_with(&world, |options| options.wal_bytes_max = 20_000);
+    world.disk.break_calls(Call::RemoveFile, format!("{DATA}/wal/{:020}.wal", 1), Fault::Io);
+    for _ in 0..6 {
+        let sent = ledger.send(&store, 1, 2000);
+        ledger.settle(&sent).unwrap();
+    }
+    assert!(until(|| store.metrics().segments_sealed.get() > 0));
+    assert!(store.stats().wal_bytes > 10_000, "{:?}", store.stats());
+    for _ in 0..30 {
+        let sent = ledger.send(&store, 1, 10);
+        ledger.settle(&sent).unwrap();
+    }
+    let logs = world.disk.names(format!("{DATA}/wal"));
+    assert_eq!(logs.len(), 2, "the one that stays and the active one: {logs:?}");
+    world.disk.mend();
+    assert!(seal(&world, &store));
     ledger.assert(&store, "after the WAL was deleted");
 }
 

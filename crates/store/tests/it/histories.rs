@@ -1,6 +1,7 @@
 //! Random sequences of everything that happens to a store, against the naive one that keeps a list.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ enum Step {
         seed: u64,
     },
     LoseManifest,
+    /// Somebody keeps nothing but the days.
+    KeepSegments,
     MoveClock {
         forward: bool,
         by_ns: u64,
@@ -43,13 +46,14 @@ enum Step {
 
 fn random_step(rng: &mut Rng) -> Step {
     let calls = [Call::Write, Call::Sync, Call::Rename, Call::SyncDirectory, Call::RemoveFile, Call::Create];
-    match rng.below(12) {
+    match rng.below(13) {
         0..=4 => Step::Append { seed: rng.next_u64(), spans: rng.below(40) },
         5 => Step::Rotate,
         6 => Step::Seal,
         7 => Step::Reopen,
         8 | 9 => Step::Crash { call: *rng.pick(&calls), number: 1 + rng.below(4), seed: rng.next_u64() },
         10 => Step::LoseManifest,
+        11 => Step::KeepSegments,
         _ => Step::MoveClock { forward: rng.chance(2), by_ns: rng.below(40 * 60 * 1_000_000_000) },
     }
 }
@@ -111,6 +115,15 @@ impl Run {
                 self.world.disk.put(format!("{DATA}/manifest.json"), b"lost").unwrap();
                 self.open();
             }
+            Step::KeepSegments => {
+                seal(&self.world, self.store());
+                self.store = None;
+                let others = |(path, _): &(PathBuf, u64)| !path.starts_with(format!("{DATA}/days"));
+                for (path, _) in self.world.disk.files().into_iter().filter(others) {
+                    self.world.disk.remove(path).unwrap();
+                }
+                self.open();
+            }
             Step::MoveClock { forward: true, by_ns } => self.world.clock.advance(by_ns),
             Step::MoveClock { forward: false, by_ns } => self.world.clock.step_back(by_ns),
         }
@@ -167,7 +180,7 @@ fn shrink(seed: u64, mut steps: Vec<Step>) -> Vec<Step> {
 
 #[test]
 fn random_histories_equal_the_reference() {
-    // Guarantees that after any sequence of appends, rotations, seals, restarts, power cuts, lost manifests and steps of the
+    // Guarantees that after any sequence of appends, rotations, seals, restarts, power cuts, lost manifests and logs, and steps of the
     // clock, each span is there in the last record that was acknowledged.
     let cases = Cases::from_environment();
     let cases = Arc::new(cases);

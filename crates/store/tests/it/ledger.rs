@@ -91,6 +91,11 @@ impl World {
         Store::open(self.options(), &Numbered)
     }
 
+    /// Whether there are no directories of segments but those of live ones.
+    pub(crate) fn is_tidy(&self, store: &Store) -> bool {
+        segment_directories(&self.disk).len() as u64 == store.stats().segments
+    }
+
     /// The world after a power cut; the clock goes on.
     pub(crate) fn power_cut(&self, seed: u64) -> World {
         World { disk: self.disk.power_cut(seed), clock: Arc::clone(&self.clock) }

@@ -65,13 +65,29 @@ struct Planned {
     fault: Fault,
 }
 
+/// A place where calls fail until it is mended.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Every call that changes something, or only one of this kind.
+    pub(super) call: Option<Call>,
+    pub(super) below: PathBuf,
+    pub(super) fault: Fault,
+}
+
+impl Broken {
+    fn strikes(&self, call: Call, path: &Path) -> bool {
+        let changes = !matches!(call, Call::Open | Call::Read | Call::List | Call::Lock);
+        self.call.map_or(changes, |kind| kind == call) && path.starts_with(&self.below)
+    }
+}
+
 /// What was called so far, and what is to fail.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     calls: u64,
     calls_of_kind: BTreeMap<Call, u64>,
     planned: Vec<Planned>,
-    broken: Option<(PathBuf, Fault)>,
+    broken: Option<Broken>,
     pub(super) crashed: bool,
 }
 
@@ -91,8 +107,8 @@ impl Plan {
         self.planned.push(Planned { call, number, fault });
     }
 
-    /// Has every change below a path fail, until it is told otherwise.
-    pub(super) fn break_below(&mut self, broken: Option<(PathBuf, Fault)>) {
+    /// Has calls at a place fail, until it is told otherwise.
+    pub(super) fn set_broken(&mut self, broken: Option<Broken>) {
         self.broken = broken;
     }
 
@@ -110,9 +126,8 @@ impl Plan {
             Some(kind) => kind == call && planned.number == of_kind,
         };
         let planned = self.planned.iter().position(strikes).map(|place| self.planned.swap_remove(place).fault);
-        let changes = !matches!(call, Call::Open | Call::Read | Call::List | Call::Lock);
-        let broken = self.broken.as_ref().filter(|(below, _)| changes && path.starts_with(below));
-        let fault = planned.or(broken.map(|(_, fault)| *fault));
+        let broken = self.broken.as_ref().filter(|broken| broken.strikes(call, path));
+        let fault = planned.or(broken.map(|broken| broken.fault));
         self.crashed = fault == Some(Fault::Crash);
         fault
     }

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use store::disk::{Disk, Entry, Lock, ReadFile, WriteFile};
 
-use self::faults::Plan;
+use self::faults::{Broken, Plan};
 pub use self::faults::{Call, Fault};
 use self::tree::{Node, Tree};
 use crate::clock::SimClock;
@@ -125,12 +126,17 @@ impl SimDisk {
 
     /// Has every change at or below a path fail, until [`SimDisk::mend`].
     pub fn break_below(&self, path: impl Into<PathBuf>, fault: Fault) {
-        self.state().plan.break_below(Some((path.into(), fault)));
+        self.state().plan.set_broken(Some(Broken { call: None, below: path.into(), fault }));
     }
 
-    /// Ends [`SimDisk::break_below`].
+    /// Has calls of one kind at or below a path fail, until [`SimDisk::mend`].
+    pub fn break_calls(&self, call: Call, path: impl Into<PathBuf>, fault: Fault) {
+        self.state().plan.set_broken(Some(Broken { call: Some(call), below: path.into(), fault }));
+    }
+
+    /// Ends [`SimDisk::break_below`] and [`SimDisk::break_calls`].
     pub fn mend(&self) {
-        self.state().plan.break_below(None);
+        self.state().plan.set_broken(None);
     }
 
     /// Whether the power has failed.
@@ -159,11 +165,13 @@ impl SimDisk {
         HeldSyncs(self.clone())
     }
 
-    /// Returns when a sync is being held.
+    /// Returns when a sync is being held; none within half a minute is a failure.
     pub fn await_held_sync(&self) {
-        let state = self.state();
-        let state = self.0.changed.wait_while(state, |state| state.syncs.waiting == 0);
-        drop(state.expect("no thread panics while it holds the disk"));
+        let long = Duration::from_secs(30);
+        let waited = self.0.changed.wait_timeout_while(self.state(), long, |state| state.syncs.waiting == 0);
+        let (state, waited) = waited.expect("no thread panics while it holds the disk");
+        drop(state);
+        assert!(!waited.timed_out(), "nothing was synced");
     }
 
     /// The disk as the next start finds it after a power cut now.
