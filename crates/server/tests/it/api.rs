@@ -257,6 +257,7 @@ fn the_document_describes_every_route() {
         "/api/attributes/values",
         "/api/operations",
         "/api/services",
+        "/api/snapshots",
         "/api/status",
         "/api/traces",
         "/api/traces/{trace_id}",
