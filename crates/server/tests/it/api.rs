@@ -276,9 +276,8 @@ fn the_document_describes_every_route() {
     let want =
         ["q", "service", "name", "kind", "status", "min_duration", "max_duration", "start", "end", "limit", "cursor"];
     assert_eq!(names, want);
-    for path in
-        documented.iter().filter(|path| !path.contains('{') && !path.contains("operations") && !path.contains("values"))
-    {
+    let plain = |path: &&&str| !path.contains('{') && !path.contains("operations") && !path.contains("values");
+    for path in documented.iter().filter(plain).filter(|path| document["paths"][**path].get("get").is_some()) {
         assert_eq!(server.get("api", path).status, 200, "{path}");
     }
 }
