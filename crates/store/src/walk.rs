@@ -48,16 +48,17 @@ impl Snapshot {
     }
 
     /// Hands out every span that starts within `starts` once, in its last record, together with those of its trace. What is in memory only
-    /// comes last.
+    /// comes last. What cannot be read is left out, and `unreadable` is told of it, maybe more than once.
     ///
     /// # Errors
-    /// When something cannot be read, or as soon as `out` has had enough.
-    pub fn each_span<E: From<ReadError>>(
+    /// As soon as `out` has had enough.
+    pub fn each_span<E>(
         &self,
         starts: Range<u64>,
+        unreadable: &mut dyn FnMut(ReadError),
         out: &mut dyn FnMut(SpanBatch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut walk = Walk { snapshot: self, starts, piece: BatchMerger::default(), out };
+        let mut walk = Walk { snapshot: self, starts, piece: BatchMerger::default(), unreadable, out };
         for number in 0..self.segments.len() {
             walk.segment(number)?;
         }
@@ -70,6 +71,7 @@ struct Walk<'a, E> {
     snapshot: &'a Snapshot,
     starts: Range<u64>,
     piece: BatchMerger,
+    unreadable: &'a mut dyn FnMut(ReadError),
     out: &'a mut dyn FnMut(SpanBatch) -> Result<(), E>,
 }
 
@@ -82,7 +84,7 @@ enum Rows {
     Done,
 }
 
-impl<E: From<ReadError>> Walk<'_, E> {
+impl<E> Walk<'_, E> {
     fn flush(&mut self) -> Result<(), E> {
         let piece = std::mem::take(&mut self.piece);
         if piece.is_empty() { Ok(()) } else { (self.out)(piece.finish()) }
@@ -95,7 +97,13 @@ impl<E: From<ReadError>> Walk<'_, E> {
         }
         let mut current: Option<(TraceId, Rows)> = None;
         for block in 0..segment.index.blocks.len() {
-            let batch = segment.read_block(block, &Projection::all())?;
+            let batch = match segment.read_block(block, &Projection::all()) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    (self.unreadable)(error);
+                    continue;
+                }
+            };
             let mut source = Source::new(&batch);
             for group in groups(&batch) {
                 let id = batch.rows[group.start].trace_id;
@@ -125,13 +133,13 @@ impl<E: From<ReadError>> Walk<'_, E> {
     /// Decides about a trace that begins in a segment; sends it out if other places have some of it too.
     fn begin(&mut self, number: usize, id: TraceId) -> Result<Rows, E> {
         for older in &self.snapshot.segments[..number] {
-            if self.is_wanted(older) && has(older, id)? {
+            if self.is_wanted(older) && self.has(older, id) {
                 return Ok(Rows::Done);
             }
         }
         let mut alone = self.snapshot.memtables.iter().all(|memtable| memtable.trace(id).is_empty());
         for newer in &self.snapshot.segments[number + 1..] {
-            alone = alone && !has(newer, id)?;
+            alone = alone && !self.has(newer, id);
         }
         if alone {
             return Ok(Rows::Taken);
@@ -140,8 +148,37 @@ impl<E: From<ReadError>> Walk<'_, E> {
         Ok(Rows::Done)
     }
 
+    /// Whether a segment has some of a trace that can be read.
+    fn has(&mut self, segment: &Segment, id: TraceId) -> bool {
+        // Most answers come from the filter alone; only a place with the same hash is looked at.
+        match segment.index.trace_rows(hash_text(&id.0)) {
+            Ok(places) => !places.is_empty() && self.rows_of(segment, id).is_some(),
+            Err(error) => {
+                (self.unreadable)(error);
+                false
+            }
+        }
+    }
+
+    fn rows_of(&mut self, segment: &Segment, id: TraceId) -> Option<SpanBatch> {
+        segment.trace(id).unwrap_or_else(|error| {
+            (self.unreadable)(error);
+            None
+        })
+    }
+
+    /// All records of a trace, oldest first.
+    fn records(&mut self, id: TraceId) -> Vec<SpanBatch> {
+        let snapshot = self.snapshot;
+        let mut records: Vec<SpanBatch> =
+            snapshot.segments.iter().filter_map(|segment| self.rows_of(segment, id)).collect();
+        let memory = Snapshot { memtables: snapshot.memtables.clone(), segments: Arc::default() };
+        records.extend(memory.trace(id).expect("memory can be read"));
+        records
+    }
+
     fn merged(&mut self, id: TraceId) -> Result<(), E> {
-        let records = self.snapshot.trace(id)?;
+        let records = self.records(id);
         let mut last: HashMap<(SpanId, i32), (usize, usize)> = HashMap::new();
         for (number, batch) in records.iter().enumerate() {
             let rows = batch.rows.iter().enumerate().filter(|(_, row)| row.trace_id == id);
@@ -169,7 +206,7 @@ impl<E: From<ReadError>> Walk<'_, E> {
         for id in ids {
             let mut is_sealed = false;
             for segment in self.snapshot.segments.iter() {
-                is_sealed = is_sealed || (self.is_wanted(segment) && has(segment, id)?);
+                is_sealed = is_sealed || (self.is_wanted(segment) && self.has(segment, id));
             }
             if !is_sealed {
                 self.merged(id)?;
@@ -177,11 +214,6 @@ impl<E: From<ReadError>> Walk<'_, E> {
         }
         Ok(())
     }
-}
-
-fn has(segment: &Segment, id: TraceId) -> Result<bool, ReadError> {
-    // Most answers come from the filter alone; only a place with the same hash is looked at.
-    Ok(!segment.index.trace_rows(hash_text(&id.0))?.is_empty() && segment.trace(id)?.is_some())
 }
 
 /// Consecutive rows of the same trace.

@@ -17,10 +17,11 @@ use crate::error::ReadError;
 use crate::filenames;
 use crate::options::{BLOCK_ROWS, FORMAT_VERSION};
 use crate::segment::cache::PageCache;
-use crate::segment::index::{Block, Place, read_sections};
+use crate::segment::index::{Block, Index, Place, read_sections};
 use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::page::{Page, Shape};
 use crate::segment::parquet_file::{ParquetFile, chunk_shape};
+use crate::segment::pieces::{self, checked};
 use crate::segment::read::read_links;
 use crate::segment::{META_BYTES_MAX, Segment};
 use crate::snapshot::Projection;
@@ -58,8 +59,11 @@ pub(crate) fn check_segment(
         for file in &meta.files {
             check.file(file, read);
         }
+        // Rows of damaged files would only say the same again, in more words.
+        if check.out.findings.is_empty() {
+            check.contents();
+        }
         check.strangers(&meta);
-        check.contents();
     }
     check.out
 }
@@ -131,7 +135,7 @@ impl Check<'_> {
             Ok((bytes, hash)) => {
                 self.out.bytes += bytes;
                 if format!("{hash:016x}") != file.xxh3 {
-                    self.damage(&path, None, "the file's checksum is wrong");
+                    return self.damaged_pieces(&path, &file.name);
                 }
             }
             Err(error) => return self.damage(&path, None, format!("it cannot be read: {error}")),
@@ -140,6 +144,34 @@ impl Check<'_> {
             self.sections(&path);
         } else if file.name.ends_with(".parquet") {
             self.pages(&path);
+        }
+    }
+
+    /// Says where a file is damaged, as far as that can be known.
+    fn damaged_pieces(&mut self, path: &PathBuf, name: &str) {
+        if name == filenames::INDEX {
+            self.damage(path, None, "the file's checksum is wrong");
+            return self.sections(path);
+        }
+        let index = self.directory.join(filenames::INDEX);
+        let index = Located::open(self.disk, index).ok().and_then(|index| Index::open(index).ok());
+        let file = Located::open(self.disk, path.clone()).ok();
+        let file = index.zip(file).and_then(|(index, file)| checked(file, index.pieces(name)));
+        let mut places = Vec::new();
+        if let Some(Located { file, .. }) = &file {
+            let starts = (0..file.len()).step_by(pieces::PIECE_BYTES);
+            let end = |start: u64| (start + pieces::PIECE_BYTES as u64).min(file.len());
+            places.extend(starts.map(|start| start..end(start)).filter(|piece| {
+                let mut bytes = vec![0; (piece.end - piece.start) as usize];
+                file.read_exact_at(&mut bytes, piece.start).is_err()
+            }));
+        }
+        if places.is_empty() {
+            self.damage(path, None, "the file's checksum is wrong");
+        }
+        for piece in places {
+            let what = format!("the {} bytes from here on have a wrong checksum", piece.end - piece.start);
+            self.damage(path, Some(piece.start), what);
         }
     }
 

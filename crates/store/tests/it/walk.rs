@@ -20,7 +20,7 @@ fn walked(store: &Store, starts: std::ops::Range<u64>) -> BTreeMap<SpanKey, Stri
         }
         Ok::<(), ReadError>(())
     };
-    store.snapshot().each_span(starts, each).unwrap();
+    store.snapshot().each_span(starts, &mut |error| panic!("{error}"), each).unwrap();
     found
 }
 
@@ -51,4 +51,29 @@ fn each_span_comes_once_in_its_last_record() {
         }
     }
     assert!(store.snapshot().sealed_segments().len() > 4);
+}
+
+#[test]
+fn what_can_be_read_comes_out() {
+    // Guarantees that damage in one place is told and costs the spans of that place only.
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    append(&store, 1, 400).unwrap();
+    assert!(store.seal(LONG));
+    let all = walked(&store, 0..u64::MAX).len();
+    let segment = store.snapshot().sealed_segments().into_iter().max_by_key(|segment| segment.spans).unwrap();
+    let path = segment.directory.join("spans.parquet");
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let store = open(directory.path());
+    let (mut errors, mut spans) = (Vec::new(), 0);
+    let each = &mut |piece: model::SpanBatch| {
+        spans += piece.len();
+        Ok::<(), ReadError>(())
+    };
+    store.snapshot().each_span(0..u64::MAX, &mut |error| errors.push(error.to_string()), each).unwrap();
+    assert_eq!(spans, all - segment.spans as usize);
+    assert!(!errors.is_empty() && errors.iter().all(|error| error.contains("spans.parquet")), "{errors:?}");
 }
