@@ -52,6 +52,11 @@ impl Client {
         Client { agent: config.build().into() }
     }
 
+    /// Asks.
+    pub(crate) fn get(&self, url: &str) -> Result<Answer> {
+        read(self.agent.get(url).call()).with_context(|| format!("no answer from {url}"))
+    }
+
     /// Sends.
     pub(crate) fn post(&self, url: &str, content_type: &str, body: &[u8]) -> Result<Answer> {
         let sent = self.agent.post(url).header("content-type", content_type).send(body);
@@ -82,6 +87,12 @@ pub(crate) fn base_url(text: &str) -> Result<String> {
     Ok(url)
 }
 
+/// The text as part of a query string.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +106,6 @@ mod tests {
         for text in ["https://a:1", "ftp://a:1", "", "http://"] {
             assert!(base_url(text).is_err(), "{text}");
         }
+        assert_eq!(encoded("a = \"b\""), "a%20%3D%20%22b%22");
     }
 }

@@ -9,6 +9,7 @@ mod otlp_file;
 mod progress;
 mod send;
 mod settings;
+mod witness;
 
 use std::process::ExitCode;
 

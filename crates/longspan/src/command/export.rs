@@ -3,6 +3,7 @@
 //! What is exported is a copy taken at one instant ([`super::snapshot`]), opened and sealed beside the original and removed at the
 //! end, so that neither the original nor a server in it notices anything.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
@@ -90,10 +91,11 @@ pub(crate) fn run(options: &Options, arguments: &ExportArguments) -> Result<()> 
     }
     let source = Source::take(&settings.server().data, &out)?;
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let done = match arguments.format {
+    let mut done = match arguments.format {
         Form::Parquet => parquet(&source.snapshot, &out, &starts)?,
         form => otlp(&source.snapshot, &out, starts, form)?,
     };
+    done.unreadable += source.unreadable;
     let text = format!(
         "{}: {} spans, {} files, {}; {:.1} s\n",
         out.display(),
@@ -102,7 +104,12 @@ pub(crate) fn run(options: &Options, arguments: &ExportArguments) -> Result<()> 
         megabytes(done.bytes),
         begin.elapsed().as_secs_f64()
     );
-    stdout().write_all(text.as_bytes()).context("cannot print")
+    stdout().write_all(text.as_bytes()).context("cannot print")?;
+    match done.unreadable {
+        0 => Ok(()),
+        1 => bail!("1 place could not be read; everything else was exported"),
+        many => bail!("{many} places could not be read; everything else was exported"),
+    }
 }
 
 /// What was written.
@@ -111,11 +118,15 @@ struct Done {
     spans: u64,
     files: u64,
     bytes: u64,
+    /// Places that could not be read.
+    unreadable: u64,
 }
 
 /// A sealed copy of the data directory, which goes when this does.
 struct Source {
     snapshot: Snapshot,
+    /// Segments and requests that could not be opened.
+    unreadable: u64,
     /// Closed before its directory is removed: fields go in order.
     _store: Store,
     _directory: Removed,
@@ -154,7 +165,8 @@ impl Source {
         if !store.seal(SEAL_MAX) {
             bail!("what is in the log could not be sealed; the log above says why");
         }
-        Ok(Source { snapshot: store.snapshot(), _store: store, _directory: directory })
+        let unreadable = store.metrics().segments_quarantined.get() + store.metrics().wal_damaged_places.get();
+        Ok(Source { snapshot: store.snapshot(), unreadable, _store: store, _directory: directory })
     }
 }
 
@@ -170,27 +182,25 @@ fn remove_leftovers(data: &Path) {
     }
 }
 
-/// What stops a walk.
-#[derive(Debug)]
-struct Stopped(anyhow::Error);
-
-impl From<ReadError> for Stopped {
-    fn from(error: ReadError) -> Self {
-        Stopped(error.into())
-    }
-}
-
 fn otlp(snapshot: &Snapshot, out: &Path, starts: std::ops::Range<u64>, form: Form) -> Result<Done> {
     let mut files = Files { out, form, current: None, done: Done::default() };
     let mut progress = Progress::new("exported");
-    let walked = snapshot.each_span(starts, &mut |piece| {
-        files.write(&piece, 0..piece.len()).map_err(Stopped)?;
+    let mut told = BTreeSet::new();
+    let unreadable = &mut |error: ReadError| {
+        let what = error.to_string();
+        if told.insert(what.clone()) {
+            eprintln!("longspan: {what}");
+        }
+    };
+    let walked = snapshot.each_span(starts, unreadable, &mut |piece| {
+        files.write(&piece, 0..piece.len())?;
         progress.tell(files.done.bytes, 0);
-        Ok::<(), Stopped>(())
+        Ok::<(), anyhow::Error>(())
     });
     progress.end();
-    walked.map_err(|stopped| stopped.0)?;
+    walked?;
     files.end()?;
+    files.done.unreadable += told.len() as u64;
     Ok(files.done)
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod import;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod verify;
+mod verify_server;

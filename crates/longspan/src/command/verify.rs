@@ -1,4 +1,4 @@
-//! `longspan verify`: whether a data directory still is what was written.
+//! `longspan verify`: whether a data directory still is what was written; with an address, whether a server loses nothing.
 
 use std::io::{Write, stdout};
 use std::path::Path;
@@ -9,12 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use server::admit::AdmitAgain;
+use server::api::params::DurationParam;
 use store::StoreError;
 use store::disk::RealDisk;
 use store::verify::{Finding, Verified, Verify, verify};
 
+use super::verify_server::check_server;
 use crate::logging;
-use crate::options::Options;
+use crate::options::{Age, Options, Text};
 use crate::progress::{Progress, grouped, megabytes};
 use crate::settings::{Origin, Settings};
 
@@ -23,11 +25,36 @@ use crate::settings::{Origin, Settings};
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct VerifyArguments {
     /// Check a directory that a server is using: only what it has sealed, without the log
-    #[arg(long)]
+    #[arg(long, conflicts_with = "endpoint")]
     while_running: bool,
     /// Say everything as one JSON object
     #[arg(long)]
     json: bool,
+    /// Write traces to the server at this OTLP/HTTP address instead, and read them back for ever
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// How a server is checked.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// Read back from here [default: where --api says, else port 4319 of the same host]
+    #[arg(long, value_name = "URL", requires = "endpoint")]
+    pub(crate) api_url: Option<String>,
+    /// Write the traces of this number; the same number and time give the same trace [default: by the clock]
+    #[arg(long, value_name = "NUMBER", requires = "endpoint")]
+    pub(crate) seed: Option<u64>,
+    /// Write about so many spans a second
+    #[arg(long, value_name = "RATE", default_value_t = 20.0, requires = "endpoint")]
+    pub(crate) spans_per_second: f64,
+    /// Stop writing after this time, such as 10m, read all once more and end [default: never]
+    #[arg(long = "for", value_name = "TIME", requires = "endpoint")]
+    pub(crate) length: Option<DurationParam>,
+    /// Do not expect traces that are older: as the server's --retention-age
+    #[arg(long, value_name = "AGE", default_value = "7d", requires = "endpoint")]
+    pub(crate) oldest: Text<Age>,
 }
 
 const EXAMPLES: &str = "\
@@ -40,7 +67,16 @@ directory could not be checked.
     longspan verify --data longspan-data --while-running   a directory in use
     longspan verify --data /backup/monday --json | jq .findings
 
-What to do about damage: docs/operations.md.";
+What to do about damage: docs/operations.md.
+
+With --endpoint a server is checked from outside, as its senders and users see it. Traces of which every span can be computed again \
+from the seed and the time are written over OTLP/HTTP, some in two requests, some twice, and read back by id and by \
+search after a second, ten seconds, a minute, and so on up to --oldest. Every span that is missing, changed, doubled or \
+invented is named. It goes on over restarts of the server; what was not acknowledged is not expected. Exit status 1: \
+something was wrong, or nothing could be read.
+
+    longspan verify --endpoint http://127.0.0.1:4318                        until Ctrl-C
+    longspan verify --endpoint http://127.0.0.1:4318 --for 10m --spans-per-second 500";
 
 /// Checks, prints what was found, and says in the exit status whether it is whole.
 pub(crate) fn run(options: &Options, arguments: &VerifyArguments) -> Result<ExitCode> {
@@ -50,6 +86,10 @@ pub(crate) fn run(options: &Options, arguments: &VerifyArguments) -> Result<Exit
         settings.options.log_level = Some("off".to_owned());
     }
     logging::start(&settings.options)?;
+    if let Some(endpoint) = &arguments.endpoint {
+        let api = options.api.map(|text| text.0);
+        return check_server(endpoint, api, &arguments.server, arguments.json);
+    }
     check_directory(&settings.server().data, arguments)
 }
 

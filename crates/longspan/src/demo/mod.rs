@@ -25,7 +25,7 @@ mod calls;
 mod clock;
 mod messaging;
 mod orders;
-mod random;
+pub(crate) mod random;
 mod services;
 mod telemetry;
 #[cfg(test)]

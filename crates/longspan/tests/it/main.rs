@@ -23,3 +23,4 @@ mod startup;
 mod stop;
 mod tools;
 mod transfer;
+mod witness;

@@ -35,7 +35,7 @@ fn stored(data: &Path) -> BTreeMap<SpanKey, String> {
         found.extend(piece.spans().map(|span| (span.key(), normal_form(span))));
         Ok::<(), ReadError>(())
     };
-    store.snapshot().each_span(0..u64::MAX, each).unwrap();
+    store.snapshot().each_span(0..u64::MAX, &mut |error| panic!("{error}"), each).unwrap();
     found
 }
 

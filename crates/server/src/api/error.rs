@@ -20,7 +20,7 @@ pub struct ApiError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// A word for programs: `bad_parameter`, `bad_query`, `not_found`, `not_ready`, `busy`, `too_slow`, `damaged`, `too_large`, `wrong_host`, `no_such_path`,
-    /// `method_not_allowed`, `broken`.
+    /// `method_not_allowed`, `broken`; of snapshots also `forbidden`, `occupied`, `not_copied`.
     pub code: &'static str,
     /// What is wrong, for a person.
     pub message: String,
