@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`trace`] | trace `n` of a seed |
+//! | [`mod@trace`] | trace `n` of a seed |
 //! | [`ledger`] | what was written, and what is to be read when |
 //! | [`read`] | reading back by id, by attribute and by time; what differs |
 //!
