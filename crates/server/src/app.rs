@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,7 @@ impl App {
             max_body_bytes: memory.max_body_bytes as usize,
             budget: Budget::new(memory.bodies_bytes),
             decoded: Budget::new(memory.decoded_bytes),
+            turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
             admission_wait: ADMISSION_WAIT,
             stage: stage.clone(),
             metrics: metrics.clone(),

@@ -3,6 +3,7 @@
 //! Every receiver comes through [`Intake::accept`]; it differs from the others only in how it finds the body and in how it
 //! words the [`Refusal`]. Overload is waited out for a moment ([`ADMISSION_WAIT`]) and then refused as retryable.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use http_body_util::BodyExt;
 use model::Limits;
 use store::{AppendError, Request};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use wire::{DecodeError, Format, Report};
 
@@ -147,12 +148,15 @@ pub struct Intake {
     pub budget: Budget,
     /// Limit of all decoded requests at once, until the store has them.
     pub decoded: Budget,
+    /// Turns for large bodies to be inflated or decoded: as many as there are cores. More would not be faster, and every thread that
+    /// works on them keeps memory of its own.
+    pub turns: Arc<Semaphore>,
     /// How long to wait for memory or the store, usually [`ADMISSION_WAIT`].
     pub admission_wait: Duration,
     /// Where the store appears.
     pub stage: Stage,
     /// What was received and refused.
-    pub metrics: std::sync::Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Intake {
@@ -194,7 +198,7 @@ impl Intake {
             charge.shrink_to(body.len() as u64);
             Ok((body, charge))
         };
-        run(off_thread, job).await?
+        self.run(off_thread, job).await?
     }
 
     /// Decodes a body. The memory it may take is reserved first, so that it is never taken by more requests than there is room for:
@@ -211,7 +215,7 @@ impl Intake {
             // The room goes with the job: when the sender goes away, the job still runs.
             let job = move || (decode.run(reserved as usize), decode, room);
             let admitted;
-            (admitted, decode, room) = run(off_thread, job).await?;
+            (admitted, decode, room) = self.run(off_thread, job).await?;
             match admitted {
                 Err(DecodeError::BatchTooLarge { .. }) if reserved < any => {}
                 Err(error) => return Err(error.into()),
@@ -222,6 +226,24 @@ impl Intake {
             }
         }
         Err(Refusal::TooMuch { limit_bytes: any as usize })
+    }
+
+    /// Runs a job; a long one off the threads that serve sockets, when it is its turn.
+    async fn run<T: Send + 'static>(
+        &self,
+        off_thread: bool,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if !off_thread {
+            return Ok(job());
+        }
+        let turn = self.turns.clone().acquire_owned().await.expect("nobody closes the turns");
+        let done = tokio::task::spawn_blocking(move || {
+            let done = job();
+            drop(turn);
+            done
+        });
+        done.await.map_err(|_| Refusal::Malformed("the body could not be decoded".to_owned()))
     }
 
     /// Reads a body to its end, bounded in size, in silence, and by what all requests together may hold.
@@ -277,15 +299,6 @@ impl Intake {
         told.await.unwrap_or(Err(AppendError::Closed))?;
         Ok(())
     }
-}
-
-/// Runs a job, off the threads that serve sockets if it is a long one.
-async fn run<T: Send + 'static>(off_thread: bool, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    if !off_thread {
-        return Ok(job());
-    }
-    let done = tokio::task::spawn_blocking(job).await;
-    done.map_err(|_| Refusal::Malformed("the body could not be decoded".to_owned()))
 }
 
 /// A body as it comes. Most are one frame, which is then not copied; the others are copied once.

@@ -22,6 +22,7 @@ use server::memory;
 use server::phase::{StageSetter, stage};
 use server::receive::{otlp_http, zipkin};
 use server::routes;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::server::{TestServer, fixture};
@@ -33,6 +34,7 @@ fn intake_of(server: &TestServer, budget: Budget) -> Intake {
         max_body_bytes: 1 << 20,
         budget,
         decoded: Budget::new(64 << 20),
+        turns: Arc::new(Semaphore::new(1)),
         admission_wait: Duration::from_millis(20),
         stage: app.stage.clone(),
         metrics: app.metrics.clone(),
