@@ -32,9 +32,11 @@ impl SourceFile {
     }
 }
 
-/// The root of the checkout.
+/// The root of the checkout that `cargo xtask` was called in. What was compiled in is second best: two checkouts may share a
+/// folder for what they build.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let called_in = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = called_in.filter(|path| path.ends_with("xtask")).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     here.parent().expect("xtask lies directly under the root").to_path_buf()
 }
 

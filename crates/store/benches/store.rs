@@ -19,6 +19,8 @@ const TRACES: u64 = 8000;
 const START_UNIX_NANO: u64 = 1_795_100_000_000_000_000;
 /// Requests that wait for an answer at a time, as with so many senders.
 const IN_FLIGHT: usize = 8;
+/// Passes over all blocks.
+const ROUNDS: usize = 5;
 const SEAL_LIMIT: Duration = Duration::from_mins(5);
 
 struct NoReplay;
@@ -59,14 +61,14 @@ fn main() {
 fn measure(place: &Path, corpus: &Corpus) {
     let log_ns = append(place, corpus, false).1;
     let (store, all_ns, _directory) = append(place, corpus, true);
-    println!("apply                {:8.0} ns", (all_ns - log_ns) / corpus.spans());
+    println!("apply                      {:8.0} ns", (all_ns - log_ns) / corpus.spans());
     read_traces("trace by id, memory", &store, corpus);
     let (cpu, before) = (Stopwatch::of_process(), store.stats());
     assert!(store.seal(SEAL_LIMIT), "not sealed in {SEAL_LIMIT:?}");
     let (cpu_ns, wall_s, stats) = (cpu.cpu_ns(), cpu.wall_ns() / 1e9, store.stats());
     assert_eq!((before.spans, stats.spans), (corpus.manifest.spans, corpus.manifest.spans));
     println!(
-        "seal                 {:8.0} ns, {:.0} spans/s, {:.1} bytes a span on disk",
+        "seal                       {:8.0} ns, {:.0} spans/s, {:.1} bytes a span on disk",
         cpu_ns / corpus.spans(),
         corpus.spans() / wall_s,
         stats.segment_bytes as f64 / corpus.spans()
@@ -75,8 +77,7 @@ fn measure(place: &Path, corpus: &Corpus) {
     let nothing = Projection { fields: Fields::NONE, ..Projection::default() };
     let one_key = Projection { attributes: Wanted::Keys(vec!["url.path".to_owned()]), ..nothing.clone() };
     for (what, projection) in [("times", nothing), ("and one attribute", one_key), ("everything", Projection::all())] {
-        read_blocks(&format!("block, {what}, cold"), &store, &projection, corpus);
-        read_blocks(&format!("block, {what}, again"), &store, &projection, corpus);
+        read_blocks(what, &store, &projection, corpus);
     }
 }
 
@@ -102,7 +103,7 @@ fn append(place: &Path, corpus: &Corpus, whole: bool) -> (Store, f64, tempfile::
     let (cpu_ns, wall_s) = (all.cpu_ns(), all.wall_ns() / 1e9);
     let what = if whole { "append with apply" } else { "append, log only" };
     println!(
-        "{what:20} {:8.0} ns, of it packing {:.0} ns; {:.0} MB/s on the wall, {} syncs",
+        "{what:26} {:8.0} ns, of it packing {:.0} ns; {:.0} MB/s on the wall, {} syncs",
         cpu_ns / corpus.spans(),
         caller_ns / corpus.spans(),
         corpus.manifest.request_bytes as f64 / 1e6 / wall_s,
@@ -142,13 +143,19 @@ fn read_traces(what: &str, store: &Store, corpus: &Corpus) {
         assert_eq!(batches.iter().map(SpanBatch::len).sum::<usize>() as u64, sample.spans);
     }
     let read_ns = cpu.cpu_ns();
-    println!("{what:20} {:8.0} ns a look-up", read_ns / samples.len() as f64);
+    println!("{what:26} {:8.0} ns a look-up", read_ns / samples.len() as f64);
 }
 
+/// All blocks, when nothing of them has been unpacked yet, and the best of some rounds after that.
 fn read_blocks(what: &str, store: &Store, projection: &Projection, corpus: &Corpus) {
-    let cpu = Stopwatch::of_thread();
     let parts = store.snapshot().parts();
-    let read = parts.iter().map(|part| part.read(projection).expect("what was stored can be read").len());
-    assert_eq!(read.sum::<usize>() as u64, corpus.manifest.spans);
-    println!("{what:31} {:8.0} ns", cpu.cpu_ns() / corpus.spans());
+    let round = || {
+        let cpu = Stopwatch::of_thread();
+        let read = parts.iter().map(|part| part.read(projection).expect("what was stored can be read").len());
+        assert_eq!(read.sum::<usize>() as u64, corpus.manifest.spans);
+        cpu.cpu_ns() / corpus.spans()
+    };
+    let first_ns = round();
+    let best_ns = (0..ROUNDS).map(|_| round()).fold(f64::MAX, f64::min);
+    println!("block, {what:19} {best_ns:8.0} ns, the first time {first_ns:.0} ns");
 }
