@@ -13,11 +13,14 @@ STOP_LIMIT_SECONDS = 10
 ADDRESS_FLAGS = ["--otlp-grpc", "--otlp-http", "--api", "--zipkin", "--jaeger"]
 
 
+def binary() -> str:
+    return os.environ.get("LONGSPAN_BIN") or str(pathlib.Path(__file__).parents[2] / "target/debug/longspan")
+
+
 class LongspanServer:
-    def __init__(self, folder: pathlib.Path):
-        binary = os.environ.get("LONGSPAN_BIN") or pathlib.Path(__file__).parents[2] / "target/debug/longspan"
+    def __init__(self, folder: pathlib.Path, arguments=()):
         data = folder / "data"
-        command = [binary, "serve", "--data", data]
+        command = [binary(), "serve", "--data", data, *arguments]
         for flag in ADDRESS_FLAGS:
             command += [flag, "127.0.0.1:0"]
         self.stderr_path = folder / "stderr.txt"

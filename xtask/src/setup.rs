@@ -22,6 +22,8 @@ pub(crate) enum Install {
 const INSTALL_LIMIT: Duration = Duration::from_mins(15);
 /// The oldest Node that the page's tools accept.
 const NODE_AT_LEAST: (u32, u32) = (20, 19);
+/// The oldest Python that the pinned packages are there for.
+const PYTHON_AT_LEAST: (u32, u32) = (3, 11);
 
 pub(crate) fn run(install: Install) -> Result<()> {
     toolchain()?;
@@ -117,7 +119,10 @@ fn toolchain() -> Result<()> {
         bail!("Node {}.{} or newer is needed; found {}", NODE_AT_LEAST.0, NODE_AT_LEAST.1, node.trim());
     }
     output("npm", &["--version"]).context("npm is missing: it comes with Node")?;
-    output("python3", &["--version"]).context("Python is missing: install Python 3.10 or newer")?;
+    let python = output("python3", &["--version"]).context("Python is missing: install Python 3.11 or newer")?;
+    if version(python.trim_start_matches("Python ")).is_none_or(|found| found < PYTHON_AT_LEAST) {
+        bail!("Python {}.{} or newer is needed; found {}", PYTHON_AT_LEAST.0, PYTHON_AT_LEAST.1, python.trim());
+    }
     for component in ["fmt", "clippy"] {
         let found = steps::cargo().args([component, "--version"]).stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -127,7 +132,7 @@ fn toolchain() -> Result<()> {
     Ok(())
 }
 
-/// Major and minor of `v20.19.4`.
+/// Major and minor of `v20.19.4` or `3.11.2`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.trim().trim_start_matches('v').split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
@@ -202,11 +207,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_versions_are_compared_as_numbers() {
+    fn versions_are_compared_as_numbers() {
         // 20.9 is older than 20.19, and noise is no version.
         assert!(version("v20.9.0").is_some_and(|found| found < NODE_AT_LEAST));
         assert!(version("v20.19.4\n").is_some_and(|found| found >= NODE_AT_LEAST));
         assert!(version("v22.1.0").is_some_and(|found| found >= NODE_AT_LEAST));
         assert_eq!(version("nightly"), None);
+        assert!(version("3.9.18\n").is_some_and(|found| found < PYTHON_AT_LEAST));
     }
 }
