@@ -8,15 +8,15 @@ use anyhow::{Result, bail};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The version that `deny.toml` is written for.
-const VERSION: &str = "0.20";
+/// The versions that `deny.toml` is written for.
+const VERSION: &str = "^0.20";
 
 pub(crate) fn run(install: Install) -> Result<()> {
     if !installed() {
         if install == Install::Forbidden {
             bail!("cargo-deny is missing; `cargo install --locked cargo-deny@{VERSION}` brings it");
         }
-        println!("installing cargo-deny {VERSION} (once; this takes some minutes)");
+        println!("installing cargo-deny {} (once; this takes some minutes)", &VERSION[1..]);
         let package = format!("cargo-deny@{VERSION}");
         steps::run(steps::cargo().args(["install", "--locked", &package]), Duration::from_mins(30))?;
     }
