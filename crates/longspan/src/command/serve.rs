@@ -17,6 +17,9 @@ const LAST_WORK_MAX: Duration = Duration::from_secs(1);
 /// What shells expect of a program that was interrupted.
 const EXIT_INTERRUPTED: i32 = 130;
 
+/// Sent to a program that writes past a limit on the size of its files.
+const SIGXFSZ: i32 = 25;
+
 /// Serves until the program is told to stop.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let settings = Settings::read(options)?;
@@ -41,7 +44,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Runs a command's future to its end.
 pub(crate) fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let ended = runtime.block_on(command);
+    let ended = runtime.block_on(async {
+        // Unheard, this signal ends the program; heard, the write fails, and that is dealt with as on a full disk.
+        let _write_too_large = signal(SignalKind::from_raw(SIGXFSZ)).context("cannot listen for SIGXFSZ")?;
+        command.await
+    });
     runtime.shutdown_timeout(LAST_WORK_MAX);
     ended
 }

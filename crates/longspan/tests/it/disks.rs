@@ -1,7 +1,8 @@
 //! Disks that are full or lose their power: real file systems, mounted for the test. Needs root; without it the tests say so and pass.
 
 use crate::api;
-use crate::load::{Batch, Numbers, Record, seed, send_good, try_send, verify};
+use crate::effort::times;
+use crate::load::{Batch, Numbers, Random, Record, seed, send_good, try_send, verify};
 use crate::raw::post;
 use crate::server::{Home, Server};
 use std::fs::File;
@@ -169,54 +170,77 @@ fn send_until(stop: &AtomicBool, server: &Server, numbers: &Numbers, sent: &Mute
     });
 }
 
+/// Power cuts of one disk.
+const CUTS: u64 = 5;
+/// So little that segments are being sealed when the power goes.
+const LITTLE_MEMORY: [&str; 2] = ["--memory-limit", "16MiB"];
+
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
-    // The disk stops in the middle of a load, what was not synced is gone: after the next start every batch acknowledged before the cut is
-    // there as it was sent, every other one whole or not at all; and nothing is acknowledged after it. (The cut itself takes a moment: the
-    // file system gives up its journal step by step, and an OK in between may be either.)
-    let image = match Image::new() {
-        Ok(image) => image,
-        Err(reason) => return skip("power cut", &reason),
-    };
-    let numbers = Numbers::new(seed());
-    let mut record = Record::default();
-    for round in 0..3 {
-        let mount = match image.mount() {
-            Ok(mount) => mount,
-            Err(reason) => return skip("power cut", &reason),
-        };
-        let home = Home::with_data(mount.path().join("data"));
-        let server = Server::start(&home);
-        let (stop, sent) = (AtomicBool::new(false), Mutex::new(Sent::default()));
-        let (began, ended, cut) = std::thread::scope(|scope| {
-            scope.spawn(|| send_until(&stop, &server, &numbers, &sent));
-            std::thread::sleep(Duration::from_millis(600 + 250 * round));
-            let began = Instant::now();
-            let cut = cut_power(mount.path());
-            let ended = Instant::now();
-            // So that requests come after the cut.
-            std::thread::sleep(Duration::from_millis(300));
-            stop.store(true, Ordering::Relaxed);
-            (began, ended, cut)
-        });
-        server.kill();
-        if let Err(reason) = cut {
+    // The disk stops in the middle of a load, 5 times (100 in the full run), what was not synced is gone: after the next start every batch
+    // acknowledged before the cut is there as it was sent, every other one whole or not at all; and nothing is acknowledged after it. (The cut
+    // itself takes a moment: the file system gives up its journal step by step, and an OK in between may be either.)
+    let seed = seed();
+    for disk in 0..times(1, 100 / CUTS) {
+        if let Err(reason) = cut_often(seed.wrapping_add(disk)) {
             return skip("power cut", &reason);
         }
-        let Sent { acknowledged, unanswered } = sent.into_inner().unwrap();
-        let late = acknowledged.iter().filter(|(at, _)| *at > ended + ON_THE_WAY).count();
+    }
+}
+
+/// One disk that loses its power again and again; why it cannot be had.
+fn cut_often(seed: u64) -> Result<(), String> {
+    let image = Image::new()?;
+    let numbers = Numbers::new(seed);
+    let mut random = Random(seed);
+    let mut record = Record::default();
+    for round in 0..CUTS {
+        let mount = image.mount()?;
+        let home = Home::with_data(mount.path().join("data"));
+        let server = Server::start_with(&home, if round % 2 == 0 { &[] } else { &LITTLE_MEMORY });
+        let delay = Duration::from_millis(300 + random.below(900));
+        let (began, ended, sent) = send_and_cut(&server, &numbers, delay, mount.path())?;
+        server.kill();
+        let late = sent.acknowledged.iter().filter(|(at, _)| *at > ended + ON_THE_WAY).count();
         assert_eq!(late, 0, "acknowledged without a disk");
-        let (before, during): (Vec<_>, Vec<_>) = acknowledged.into_iter().partition(|(at, _)| *at < began);
-        println!("round {round}: {} acknowledged before the cut, {} during it", before.len(), during.len());
-        assert!(before.len() > 5 && unanswered.len() > 5, "too little load to prove anything");
+        let (before, during): (Vec<_>, Vec<_>) = sent.acknowledged.into_iter().partition(|(at, _)| *at < began);
+        println!(
+            "seed {seed}, cut {round} after {delay:?}: {} acknowledged before, {} during it",
+            before.len(),
+            during.len()
+        );
+        assert!(before.len() > 5 && sent.unanswered.len() > 5, "too little load to prove anything");
         record.acknowledged.extend(before.into_iter().map(|(_, batch)| batch));
-        record.unanswered.extend(during.into_iter().map(|(_, batch)| batch).chain(unanswered));
+        record.unanswered.extend(during.into_iter().map(|(_, batch)| batch).chain(sent.unanswered));
         drop(mount);
     }
-    let mount = image.mount().unwrap();
+    let mount = image.mount()?;
     let home = Home::with_data(mount.path().join("data"));
     let server = Server::start(&home);
     verify(&server, &record);
     send_good(&server, numbers.batch());
     assert!(!home.stderr().contains("panicked"), "{}", home.stderr());
+    Ok(())
+}
+
+/// Cuts the power after a while of load: when that began, when it had happened, and what was sent.
+fn send_and_cut(
+    server: &Server,
+    numbers: &Numbers,
+    delay: Duration,
+    mount: &Path,
+) -> Result<(Instant, Instant, Sent), String> {
+    let (stop, sent) = (AtomicBool::new(false), Mutex::new(Sent::default()));
+    let (began, ended, cut) = std::thread::scope(|scope| {
+        scope.spawn(|| send_until(&stop, server, numbers, &sent));
+        std::thread::sleep(delay);
+        let began = Instant::now();
+        let cut = cut_power(mount);
+        let ended = Instant::now();
+        // So that requests come after the cut.
+        std::thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+        (began, ended, cut)
+    });
+    cut.map(|()| (began, ended, sent.into_inner().unwrap()))
 }

@@ -81,8 +81,13 @@ impl Server {
 
     /// Starts with so few open files allowed.
     pub(crate) fn start_with_open_files(home: &Home, open_files: u32) -> Self {
+        Self::start_with_limit(home, &format!("-n {open_files}"))
+    }
+
+    /// Starts under a limit that is put into the words of the shell's `ulimit`.
+    pub(crate) fn start_with_limit(home: &Home, limit: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_longspan")]);
+        shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_longspan")]);
         Self::start_command(home, &mut served_by(shell, &home.data()))
     }
 
