@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`semconv`] | what any span says about messages, whatever wrote it |
 //! | [`mod@outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
 //!
 //! This crate is where meaning lives: besides the outline it will hold one view of messaging attributes whoever wrote them, the
@@ -11,5 +12,6 @@
 //! Deliberately absent: files, sockets, clocks and randomness. Everything here is a pure function of its arguments.
 
 pub mod outline;
+pub mod semconv;
 
 pub use outline::{Outline, ServiceOutline, outline};

@@ -107,8 +107,10 @@ pub struct EventRef<'a> {
 /// A link of a span.
 #[derive(Clone, Copy)]
 pub struct LinkRef<'a> {
-    batch: &'a SpanBatch,
-    index: usize,
+    /// Where it lies.
+    pub batch: &'a SpanBatch,
+    /// Which link of the batch it is.
+    pub index: usize,
 }
 
 impl SpanBatch {

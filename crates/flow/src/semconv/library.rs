@@ -1,0 +1,189 @@
+//! Who wrote a span, and what that library means by what it writes: habits, by `otel.scope.name`.
+//!
+//! One row a library, found by the longest prefix of the scope's name. A habit is a fact that no attribute tells: that pika's
+//! `receive` span is the handler, that confluent-kafka's `process` span ends at the next poll, that amqplib names the queue only
+//! in the span's name. The rows were read off recordings of the real packages (`tests/recordings`) where those exist. Deliberately
+//! absent: what keys mean (`fields`), which is the same for everyone.
+
+/// When a span that processes a message ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkEnds {
+    /// When the handler returns: start and end are the work.
+    WithHandler,
+    /// When the message is acknowledged or rejected.
+    WithSettlement,
+    /// When the next message is asked for: the end says more about the loop than about the work.
+    AtNextPoll,
+    /// At once: the work is not covered at all.
+    AtOnce,
+}
+
+/// A library and its habits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Library {
+    /// What people call it; empty if it is not in the table.
+    pub name: &'static str,
+    /// What the scope's name begins with.
+    scope: &'static str,
+    /// The system it speaks to if its spans do not say.
+    pub(super) system: &'static str,
+    /// A consumer span whose operation is `receive` is in fact the handler.
+    pub(super) receive_is_process: bool,
+    /// When its consumer spans end.
+    pub work_ends: WorkEnds,
+    /// Its message ids are `topic.partition.offset`: a place in a log, not an id that the producer knows.
+    pub(super) id_is_offset: bool,
+    /// The queue of a consumer span is its name without ` process`.
+    pub(super) queue_in_name: bool,
+    /// Its API-call spans name one message of a batch as if it were the only one.
+    pub(super) first_id_of_batch: bool,
+    /// Its producer spans name the destination `exchange,routing key`.
+    pub(super) comma_pair: bool,
+    /// Its conversation ids are numbers of entries within one request.
+    pub(super) ignore_conversation: bool,
+    /// What its `messaging.temp_destination` says is not about the destination.
+    pub(super) ignore_temporary: bool,
+}
+
+const PLAIN: Library = Library {
+    name: "",
+    scope: "",
+    system: "",
+    receive_is_process: false,
+    work_ends: WorkEnds::WithHandler,
+    id_is_offset: false,
+    queue_in_name: false,
+    first_id_of_batch: false,
+    comma_pair: false,
+    ignore_conversation: false,
+    ignore_temporary: false,
+};
+
+const fn library(scope: &'static str, name: &'static str, system: &'static str) -> Library {
+    Library { scope, name, system, ..PLAIN }
+}
+
+/// All rows, sorted by scope.
+const LIBRARIES: &[Library] = &[
+    library("@opentelemetry/instrumentation-amqplib", "amqplib", "rabbitmq")
+        .queue_in_name()
+        .ends(WorkEnds::WithSettlement),
+    library("@opentelemetry/instrumentation-aws-lambda", "aws-lambda", ""),
+    library("@opentelemetry/instrumentation-aws-sdk", "aws-sdk", ""),
+    library("@opentelemetry/instrumentation-kafkajs", "kafkajs", "kafka"),
+    library("Azure.Messaging.EventHubs", "azure-event-hubs", "eventhubs"),
+    library("Azure.Messaging.ServiceBus", "azure-service-bus", "servicebus"),
+    library("MassTransit", "masstransit", "").receive_is_process(),
+    library("NServiceBus", "nservicebus", ""),
+    library("OpenTelemetry.Instrumentation.ConfluentKafka", "confluent-kafka-dotnet", "kafka"),
+    library("OpenTelemetry::Instrumentation::ActiveJob", "active-job", ""),
+    library("OpenTelemetry::Instrumentation::AwsSdk", "aws-sdk-ruby", ""),
+    library("OpenTelemetry::Instrumentation::Bunny", "bunny", "rabbitmq"),
+    library("OpenTelemetry::Instrumentation::Racecar", "racecar", "kafka"),
+    library("OpenTelemetry::Instrumentation::Rdkafka", "rdkafka-ruby", "kafka"),
+    library("OpenTelemetry::Instrumentation::Resque", "resque", "resque"),
+    library("OpenTelemetry::Instrumentation::RubyKafka", "ruby-kafka", "kafka"),
+    library("OpenTelemetry::Instrumentation::Sidekiq", "sidekiq", "sidekiq"),
+    library("RabbitMQ.Client", "rabbitmq-dotnet", "rabbitmq"),
+    library("Wolverine", "wolverine", "").receive_is_process(),
+    library("bullmq", "bullmq", "bullmq"),
+    library("cloud.google.com/go/pubsub", "gcp-pubsub-go", "gcp_pubsub"),
+    library("github.com/dnwe/otelsarama", "sarama", "kafka").ends(WorkEnds::AtOnce),
+    library("github.com/twmb/franz-go", "franz-go", "kafka"),
+    library("go.opentelemetry.io/contrib/instrumentation/github.com/Shopify/sarama", "sarama", "kafka")
+        .ends(WorkEnds::AtOnce),
+    library("go.opentelemetry.io/contrib/instrumentation/github.com/aws/aws-sdk-go", "aws-sdk-go", ""),
+    library("io.opentelemetry.aws-sdk", "aws-sdk-java", ""),
+    library("io.opentelemetry.jms", "jms", "jms"),
+    library("io.opentelemetry.kafka", "kafka-java", "kafka"),
+    library("io.opentelemetry.nats", "nats-java", "nats"),
+    library("io.opentelemetry.pulsar", "pulsar-java", "pulsar"),
+    library("io.opentelemetry.rabbitmq", "rabbitmq-java", "rabbitmq"),
+    library("io.opentelemetry.reactor-kafka", "reactor-kafka", "kafka"),
+    library("io.opentelemetry.rocketmq", "rocketmq-java", "rocketmq"),
+    library("io.opentelemetry.spring-integration", "spring-integration", ""),
+    library("io.opentelemetry.spring-jms", "spring-jms", "jms"),
+    library("io.opentelemetry.spring-kafka", "spring-kafka", "kafka"),
+    library("io.opentelemetry.spring-rabbit", "spring-rabbit", "rabbitmq"),
+    library("io.opentelemetry.vertx-kafka", "vertx-kafka", "kafka"),
+    library("opentelemetry.instrumentation.aio_pika", "aio-pika", "rabbitmq")
+        .receive_is_process()
+        .ignore_temporary()
+        .comma_pair(),
+    library("opentelemetry.instrumentation.aiokafka", "aiokafka", "kafka").ends(WorkEnds::AtOnce).id_is_offset(),
+    library("opentelemetry.instrumentation.aws_lambda", "aws-lambda-python", ""),
+    library("opentelemetry.instrumentation.boto3sqs", "boto3sqs", "aws_sqs")
+        .ends(WorkEnds::AtNextPoll)
+        .ignore_conversation(),
+    library("opentelemetry.instrumentation.botocore", "botocore", "").first_id_of_batch(),
+    library("opentelemetry.instrumentation.celery", "celery", "celery"),
+    library("opentelemetry.instrumentation.confluent_kafka", "confluent-kafka", "kafka")
+        .ends(WorkEnds::AtNextPoll)
+        .id_is_offset(),
+    library("opentelemetry.instrumentation.kafka", "kafka-python", "kafka").ends(WorkEnds::AtOnce),
+    library("opentelemetry.instrumentation.pika", "pika", "rabbitmq").receive_is_process().ignore_temporary(),
+    // Micrometer's observations as Spring Boot exports them: a listener's operation is `receive` and spans the handler.
+    library("org.springframework.boot", "spring", "").receive_is_process(),
+];
+
+impl Library {
+    const fn receive_is_process(self) -> Library {
+        Library { receive_is_process: true, ..self }
+    }
+
+    const fn ignore_temporary(self) -> Library {
+        Library { ignore_temporary: true, ..self }
+    }
+
+    const fn id_is_offset(self) -> Library {
+        Library { id_is_offset: true, ..self }
+    }
+
+    const fn queue_in_name(self) -> Library {
+        Library { queue_in_name: true, ..self }
+    }
+
+    const fn first_id_of_batch(self) -> Library {
+        Library { first_id_of_batch: true, ..self }
+    }
+
+    const fn comma_pair(self) -> Library {
+        Library { comma_pair: true, ..self }
+    }
+
+    const fn ignore_conversation(self) -> Library {
+        Library { ignore_conversation: true, ..self }
+    }
+
+    const fn ends(self, work_ends: WorkEnds) -> Library {
+        Library { work_ends, ..self }
+    }
+
+    /// The library whose scope has this name; one without habits if it is not in the table.
+    pub(super) fn of_scope(scope: &str) -> &'static Library {
+        let after = LIBRARIES.partition_point(|library| library.scope <= scope);
+        // Rows that are prefixes of one another lie together; the last one at or before the name is the longest.
+        let candidates = LIBRARIES[..after].iter().rev().take(2);
+        candidates.into_iter().find(|library| scope.starts_with(library.scope)).unwrap_or(&PLAIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found_by_the_beginning_of_their_scope() {
+        // Guarantees that rows are sorted, that every row is found by its scope and by a longer name, and that others are plain.
+        assert!(LIBRARIES.is_sorted_by_key(|library| library.scope));
+        for library in LIBRARIES {
+            assert_eq!(Library::of_scope(library.scope), library);
+            let longer = format!("{}-2.7", library.scope);
+            assert_eq!(Library::of_scope(&longer).name, library.name, "{longer}");
+        }
+        assert_eq!(Library::of_scope("my.own.scope").name, "");
+        assert_eq!(Library::of_scope("").name, "");
+        assert_eq!(Library::of_scope("io.opentelemetry.kafka-clients-0.11").name, "kafka-java");
+        assert_eq!(Library::of_scope("opentelemetry.instrumentation.pika.pika_instrumentor").name, "pika");
+    }
+}

@@ -1,0 +1,4 @@
+//! What `flow` makes of spans: golden views of what real instrumentations emit, and properties of the joining of hops.
+
+mod recorded;
+mod show;
