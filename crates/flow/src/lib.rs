@@ -2,16 +2,26 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`tree`] | the spans of one trace as one tree, whatever arrived of it |
+//! | [`cone`] | what a span caused, across traces |
+//! | [`hop`] | what happened to messages: who received which from whom, after how long a wait, in which attempt |
+//! | [`critical_path`] | what the last effect was waiting for |
+//! | [`summary`] | a flow in figures |
 //! | [`semconv`] | what any span says about messages, whatever wrote it |
 //! | [`mod@outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
 //!
 //! This crate is where meaning lives: besides the outline it will hold one view of messaging attributes whoever wrote them, the
-//! identity of destinations, hops and their evidence, attempts, expectations, and the assembly of flows across traces. In the
 //! pipe it stands beside `query`, which finds the spans it is given.
 //!
 //! Deliberately absent: files, sockets, clocks and randomness. Everything here is a pure function of its arguments.
 
+pub mod cone;
+pub mod critical_path;
+pub mod hop;
 pub mod outline;
 pub mod semconv;
+pub mod summary;
+pub mod tree;
 
 pub use outline::{Outline, ServiceOutline, outline};
+pub use summary::Flow;

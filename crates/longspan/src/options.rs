@@ -54,6 +54,10 @@ pub(crate) struct Options {
     /// Refuse requests larger than this, before and after decompression [default: 64MiB]
     #[arg(long, env = "LONGSPAN_MAX_BODY_BYTES", value_name = "SIZE", global = true)]
     pub(crate) max_body_bytes: Option<Text<Size>>,
+    /// Join a message to its sender by the value of this attribute where their context was lost, such as order.id; several with commas, or
+    /// given again [default: none]
+    #[arg(long, env = "LONGSPAN_CORRELATE", value_name = "KEY", value_delimiter = ',', global = true)]
+    pub(crate) correlate: Option<Vec<String>>,
     /// Log from this level on: error, warn, info, debug, trace, or a filter such as info,server=debug [default: info]
     #[arg(long, env = "LONGSPAN_LOG_LEVEL", value_name = "LEVEL", global = true)]
     pub(crate) log_level: Option<String>,

@@ -7,11 +7,13 @@
 use std::error::Error;
 use std::fmt::Debug;
 
+use flow::Flow;
 use model::{Level, SpanKind, TraceId};
 use thiserror::Error;
 
 use crate::cursor::Cursor;
 use crate::filter::{Field, Filter};
+use crate::flow::FlowQuery;
 use crate::links::TraceLinks;
 use crate::trace::Trace;
 
@@ -45,6 +47,11 @@ pub trait SpanStore: Send + Sync + Debug {
 
     /// Links from and to a trace, of any age. A trace that is not stored has no outgoing links, but may have incoming ones.
     fn links(&self, id: TraceId) -> Result<TraceLinks, QueryError>;
+
+    /// The flow that a span belongs to: from its root cause down to the last effect, through every hop, spans of any age; see
+    /// [`crate::flow`]. Nothing if the span is not stored. It is the same from whichever of its spans it is opened, but for spans that
+    /// took messages of several flows at once: they are part of each of these flows, and the root of one of their own.
+    fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError>;
 
     /// Services by name. Counts are of records: a span that was stored twice may count twice.
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError>;

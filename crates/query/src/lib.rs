@@ -10,6 +10,8 @@
 //! | [`trace`] | records become a trace: every span once, in order |
 //! | [`search`], [`cursor`] | the next page of matching traces |
 //! | [`links`] | links of a trace in both directions |
+//! | [`mod@flow`] | flows: up to the root cause, down to the last effect |
+//! | [`pairs`] | spans that carry given values |
 //! | [`values`] | values of a field for completion |
 //! | [`dependencies`] | which service calls which |
 //! | [`local`] | the answers of the store on this machine's disk |
@@ -21,9 +23,11 @@ pub mod contract;
 pub mod cursor;
 pub mod dependencies;
 pub mod filter;
+pub mod flow;
 pub mod language;
 pub mod links;
 pub mod local;
+pub mod pairs;
 pub mod search;
 pub mod source;
 pub mod stop;
@@ -36,6 +40,7 @@ pub use contract::{
 };
 pub use cursor::{Cursor, CursorError};
 pub use filter::{Compiled, Field, Filter, FilterError, Literal, Op};
+pub use flow::{FlowLimits, FlowQuery};
 pub use language::{ParseError, parse};
 pub use links::{LinkEnd, LinkedSpan, TraceLink, TraceLinks};
 pub use local::{Bounds, LocalStore};

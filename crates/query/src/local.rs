@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flow::Flow;
 use model::{Level, SpanKind, TraceId};
 use store::{Snapshot, Store};
 
@@ -11,6 +12,7 @@ use crate::contract::{
     Search, SearchPage, ServiceCount, SpanStore, TimeRange, ValueCount, ValueQuery,
 };
 use crate::dependencies::{SPANS_HELD_MAX, dependencies_within};
+use crate::flow::FlowQuery;
 use crate::links::TraceLinks;
 use crate::source::Source;
 use crate::stop::{Stop, Stoppable};
@@ -75,6 +77,10 @@ impl SpanStore for LocalStore {
 
     fn links(&self, id: TraceId) -> Result<TraceLinks, QueryError> {
         crate::links::links(&self.source(), id)
+    }
+
+    fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError> {
+        crate::flow::flow(&self.source(), query)
     }
 
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError> {

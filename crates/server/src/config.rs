@@ -118,6 +118,8 @@ pub struct ServerOptions {
     pub memory_limit_bytes: Option<u64>,
     /// Largest body, before and after decompression.
     pub max_body_bytes: u64,
+    /// Attribute keys whose values tell that a consumer got what a producer sent, where its context was lost.
+    pub correlate: Vec<String>,
     /// Whether addresses other than loopback are allowed.
     pub insecure_open: bool,
 }
@@ -136,6 +138,7 @@ impl Default for ServerOptions {
             retention_bytes: None,
             memory_limit_bytes: None,
             max_body_bytes: 64 << 20,
+            correlate: Vec::new(),
             insecure_open: false,
         }
     }

@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod catalog;
 pub mod error;
+pub mod flows;
 pub mod jaeger;
 pub mod pairs;
 pub mod params;
@@ -54,6 +55,8 @@ pub fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(traces::search))
         .routes(routes!(traces::trace))
         .routes(routes!(traces::links))
+        .routes(routes!(flows::flow))
+        .routes(routes!(flows::spans))
 }
 
 /// The own API. Unknown paths below `/api` get the error shape.

@@ -32,16 +32,19 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Strict<T> {
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
+/// Lets a type that is read from text be a parameter.
 macro_rules! text_parameter {
     ($name:ident) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(<D::Error as serde::de::Error>::custom)
             }
         }
     };
 }
+
+pub(super) use text_parameter;
 
 /// An instant: Unix nanoseconds or RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

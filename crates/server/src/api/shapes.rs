@@ -216,6 +216,56 @@ impl Serialize for Spans<'_> {
     }
 }
 
+/// A span of a flow.
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = FlowSpan)]
+pub struct FlowSpanShape<'a> {
+    #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
+    trace_id: TraceId,
+    #[serde(flatten)]
+    span: SpanShape<'a>,
+}
+
+/// A page of the spans of a flow.
+#[derive(Debug, serde::Serialize, ToSchema)]
+#[schema(as = FlowSpans)]
+pub struct FlowSpansShape<'a> {
+    flow_id: &'a str,
+    resources: Vec<ResourceShape<'a>>,
+    scopes: Vec<ScopeShape<'a>>,
+    /// Earliest first.
+    items: Vec<FlowSpanShape<'a>>,
+    /// To be passed as `cursor` for the spans after these; null at the end.
+    next_cursor: Option<&'a str>,
+}
+
+/// A page of the spans of a flow, to be sent.
+#[derive(Debug)]
+pub struct FlowSpansAnswer {
+    /// The flow.
+    pub flow_id: String,
+    /// The spans of the page, in order.
+    pub spans: SpanBatch,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+}
+
+impl Serialize for FlowSpansAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let items =
+            self.spans.spans().map(|span| FlowSpanShape { trace_id: span.trace_id(), span: SpanShape::new(span) });
+        let page = FlowSpansShape {
+            flow_id: &self.flow_id,
+            resources: resources(&self.spans),
+            scopes: scopes(&self.spans),
+            items: items.collect(),
+            next_cursor: self.next_cursor.as_deref(),
+        };
+        page.serialize(serializer)
+    }
+}
+
 /// A trace to be sent; `spans` holds each span once, earliest first.
 #[derive(Debug)]
 pub struct TraceAnswer {

@@ -40,6 +40,27 @@ fn links_lead_both_ways() {
 }
 
 #[test]
+fn a_flow_goes_from_the_cause_to_the_last_effect() {
+    // Guarantees the documented shape of a flow, the same from its root and from its last effect, and its spans by page.
+    let server = TestServer::start();
+    server.send_fixture();
+    let flow = server.get("api", &format!("/api/flows/{ORDER_TRACE}")).json();
+    assert_json_snapshot!("flow", flow);
+    let spans = server.get("api", &format!("/api/flows/{ORDER_TRACE}/spans")).json();
+    assert_json_snapshot!("flow_spans", spans);
+    let mut paged = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..10 {
+        let page = server.get("api", &format!("/api/flows/{ORDER_TRACE}/spans?limit=1{cursor}")).json();
+        paged.extend(page["items"].as_array().unwrap().iter().map(|span| span["span_id"].clone()));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let whole: Vec<Value> = spans["items"].as_array().unwrap().iter().map(|span| span["span_id"].clone()).collect();
+    assert_eq!(paged, whole);
+}
+
+#[test]
 fn search_finds_by_every_parameter() {
     // Guarantees that each filter finds what matches and nothing else, and the documented shape of a found trace.
     let server = TestServer::start();
@@ -119,6 +140,11 @@ fn what_is_not_understood_is_refused() {
         "/api/traces/0af7651916cd43dd8448eb211c80319c00",
         "/api/traces/1?deep=true",
         "/api/traces/1/links?span_id=g",
+        "/api/flows/xyz",
+        "/api/flows/1?span_id=g",
+        "/api/flows/1?x=1",
+        "/api/flows/1/spans?cursor=zzz",
+        "/api/flows/1/spans?limit=0",
         "/api/services?x=1",
         "/api/operations",
         "/api/operations?service=a&kind=sideways",
@@ -141,6 +167,11 @@ fn what_is_not_understood_is_refused() {
     assert_eq!((&bad_query["error"]["code"], &bad_query["error"]["position"]), (&json!("bad_query"), &json!(9)));
     let missing = server.get("api", "/api/traces/abc");
     assert_eq!((missing.status, &missing.json()["error"]["code"]), (404, &json!("not_found")));
+    for path in ["/api/flows/abc", "/api/flows/abc?span_id=1", "/api/flows/abc/spans"] {
+        let missing = server.get("api", path);
+        assert_eq!((missing.status, &missing.json()["error"]["code"]), (404, &json!("not_found")), "{path}");
+        assert!(declares(&document, path, "404"));
+    }
     let nowhere = server.get("api", "/api/nonsense");
     assert_eq!((nowhere.status, &nowhere.json()["error"]["code"]), (404, &json!("no_such_path")));
     assert_eq!(server.post("api", "/api/traces", &[], b"").status, 405);
@@ -255,6 +286,8 @@ fn the_document_describes_every_route() {
     let documented = [
         "/api/attributes/keys",
         "/api/attributes/values",
+        "/api/flows/{trace_id}",
+        "/api/flows/{trace_id}/spans",
         "/api/operations",
         "/api/services",
         "/api/snapshots",

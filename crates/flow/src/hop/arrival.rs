@@ -1,0 +1,199 @@
+//! Arrivals: which spans received something, from whom, and why we believe it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use model::{SpanId, TraceId};
+
+use super::{HopDestination, HopEnd, Views, destination_of, end_of, is_receiver, is_sender, name_of};
+use crate::cone::{Cone, Edge, Evidence, Node};
+use crate::semconv::{Library, LinkedMessage, MessageFacts, Messaging, Role};
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Sender {
+    /// A span of the cone.
+    Known(Node),
+    /// A span that has not arrived.
+    Missing(TraceId, SpanId),
+}
+
+impl Sender {
+    pub(super) fn node(self) -> Option<Node> {
+        match self {
+            Sender::Known(node) => Some(node),
+            Sender::Missing(..) => None,
+        }
+    }
+
+    pub(super) fn end(self, cone: &Cone) -> HopEnd {
+        match self {
+            Sender::Known(node) => end_of(cone, node),
+            Sender::Missing(trace_id, span_id) => HopEnd { trace_id, span_id, service: None },
+        }
+    }
+}
+
+/// A span that received a message.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival<'a> {
+    pub(super) from: Sender,
+    pub(super) to: Node,
+    pub(super) evidence: Evidence,
+    /// What the link says of the message, if it is one.
+    pub(super) linked: Option<LinkedMessage<'a>>,
+}
+
+impl<'a> Arrival<'a> {
+    /// What is known of the message on the receiving side; the link knows it better than the span, which may have several.
+    pub(super) fn facts(&self, views: &Views<'a>) -> MessageFacts<'a> {
+        let of_span = views.get(&self.to).map(|view| view.message).unwrap_or_default();
+        let Some(linked) = &self.linked else { return of_span };
+        let of_link = linked.message;
+        MessageFacts {
+            id: if of_link.id.is_empty() { of_span.id } else { of_link.id },
+            conversation_id: if of_link.conversation_id.is_empty() {
+                of_span.conversation_id
+            } else {
+                of_link.conversation_id
+            },
+            offset: of_link.offset.or(of_span.offset),
+            key: if of_link.key.is_empty() { of_span.key } else { of_link.key },
+            attempt: of_link.attempt.or(of_span.attempt),
+            redelivered: of_link.redelivered.or(of_span.redelivered),
+            sent_at: of_link.sent_at.or(of_span.sent_at),
+            queue_wait_ns: of_link.queue_wait_ns.or(of_span.queue_wait_ns),
+            dead_letter: of_link.dead_letter.or(of_span.dead_letter),
+        }
+    }
+
+    /// Where it was received from, else where it was sent to: the receiver knows the queue, the sender often the exchange only.
+    pub(super) fn destination(&self, views: &Views<'a>) -> HopDestination {
+        let received = views.get(&self.to).map(destination_of).unwrap_or_default();
+        let linked = self.linked.map(|linked| name_of(&linked.destination)).filter(|name| !name.is_empty());
+        let sent = self.from.node().and_then(|node| views.get(&node)).map(destination_of).unwrap_or_default();
+        let name = [linked.unwrap_or_default(), &received.name, &sent.name].into_iter().find(|name| !name.is_empty());
+        let system = if received.system.is_empty() { &sent.system } else { &received.system };
+        HopDestination { system: system.clone(), name: name.unwrap_or_default().to_owned() }
+    }
+}
+
+/// All arrivals in a cone; each sender, receiver and message once, with the strongest evidence.
+pub(super) fn arrivals<'a>(
+    cone: &'a Cone,
+    views: &Views<'a>,
+    missing: &HashSet<(TraceId, SpanId)>,
+) -> Vec<Arrival<'a>> {
+    let mut found: BTreeMap<(Sender, Node, String), Arrival<'a>> = BTreeMap::new();
+    let mut add = |arrival: Arrival<'a>| {
+        let place = arrival.linked.map(|linked| identity(&linked)).unwrap_or_default();
+        let key = (arrival.from, arrival.to, place);
+        let known = found.entry(key).or_insert_with(|| arrival.clone());
+        known.evidence = known.evidence.min(arrival.evidence);
+    };
+    for &node in cone.joined() {
+        for arrival in from_parent(cone, views, node).into_iter().chain(from_missing(cone, views, node, missing)) {
+            add(arrival);
+        }
+    }
+    let mut linked: HashMap<Node, Vec<LinkedMessage<'a>>> = HashMap::new();
+    for edge in cone.edges().iter().filter(|edge| cone.has(edge.to)) {
+        let Some(library) = is_way(cone, views, edge) else { continue };
+        let links = || LinkedMessage::all(cone.span(edge.to), library).collect();
+        let link = edge.link.and_then(|link| linked.entry(edge.to).or_insert_with(links).get(link as usize).copied());
+        add(Arrival { from: Sender::Known(edge.from), to: edge.to, evidence: edge.evidence, linked: link });
+    }
+    let mut list: Vec<Arrival<'a>> = found.into_values().collect();
+    // A parent that is linked to as well is one arrival.
+    let by_link: HashSet<(Sender, Node)> =
+        list.iter().filter(|arrival| arrival.linked.is_some()).map(|arrival| (arrival.from, arrival.to)).collect();
+    let by_parent: HashSet<(Sender, Node)> = list
+        .iter()
+        .filter(|arrival| arrival.evidence == Evidence::Parent)
+        .map(|arrival| (arrival.from, arrival.to))
+        .collect();
+    let reached: HashSet<Node> =
+        list.iter().filter(|arrival| arrival.from.node().is_some()).map(|arrival| arrival.to).collect();
+    list.retain(|arrival| {
+        let is_double = arrival.linked.is_none() && by_link.contains(&(arrival.from, arrival.to));
+        // What else a batch took is not of this flow.
+        let is_other = arrival.from.node().is_none() && reached.contains(&arrival.to);
+        !is_double && !is_other
+    });
+    for arrival in &mut list {
+        if by_parent.contains(&(arrival.from, arrival.to)) {
+            arrival.evidence = Evidence::Parent;
+        }
+    }
+    list
+}
+
+/// What tells the messages of one sender apart.
+pub(super) fn identity(linked: &LinkedMessage<'_>) -> String {
+    identity_of(&linked.message, &linked.destination.partition.to_string())
+}
+
+/// What tells a message from others of its sender: its id, or its place; empty if neither is known.
+pub(super) fn identity_of(facts: &MessageFacts<'_>, partition: &str) -> String {
+    match facts.offset {
+        _ if !facts.id.is_empty() => facts.id.to_string(),
+        Some(offset) => format!("{partition}/{offset}"),
+        None => String::new(),
+    }
+}
+
+/// A child that received what its parent sent.
+fn from_parent<'a>(cone: &Cone, views: &Views<'a>, node: Node) -> Option<Arrival<'a>> {
+    let parent = cone.parent(node).filter(|_| cone.tree(node).has_parent(node.row))?;
+    if !cone.has(parent) {
+        return None;
+    }
+    let role = |node: Node| views.get(&node).map(|view| view.role);
+    let elsewhere = cone.span(parent).service_name() != cone.span(node).service_name();
+    let arrives = match (role(parent), role(node)) {
+        (Some(sent), Some(received)) if is_receiver(received) => is_sender(sent) || !is_receiver(sent) && elsewhere,
+        (None, Some(received)) if is_receiver(received) => elsewhere,
+        (Some(sent), None) => is_sender(sent) && elsewhere,
+        _ => false,
+    };
+    arrives.then_some(Arrival { from: Sender::Known(parent), to: node, evidence: Evidence::Parent, linked: None })
+}
+
+/// Who wrote what an edge says, if it is a message's way.
+fn is_way(cone: &Cone, views: &Views<'_>, edge: &Edge) -> Option<&'static Library> {
+    let (from, to) = (views.get(&edge.from), views.get(&edge.to));
+    let role = |view: Option<&Messaging<'_>>| view.map(|view| view.role);
+    let same_service = cone.span(edge.from).service_name() == cone.span(edge.to).service_name();
+    let is_way = match (role(from), role(to)) {
+        (None, None) | (_, Some(Role::Create | Role::Send | Role::Settle)) => false,
+        (Some(sent), Some(_)) => is_sender(sent) || !same_service,
+        (Some(sent), None) => is_sender(sent),
+        (None, Some(_)) => true,
+    };
+    to.or(from).filter(|_| is_way).map(|view| view.library)
+}
+
+/// What a receiver points at, by link or as its parent, and has not arrived.
+fn from_missing<'a>(
+    cone: &'a Cone,
+    views: &Views<'a>,
+    node: Node,
+    missing: &HashSet<(TraceId, SpanId)>,
+) -> Vec<Arrival<'a>> {
+    let Some(view) = views.get(&node).filter(|view| is_receiver(view.role)) else { return Vec::new() };
+    let span = cone.span(node);
+    let links = LinkedMessage::all(span, view.library).filter(|link| missing.contains(&(link.trace_id, link.span_id)));
+    let arrival = |link: LinkedMessage<'a>| Arrival {
+        from: Sender::Missing(link.trace_id, link.span_id),
+        to: node,
+        evidence: Evidence::Link,
+        linked: Some(link),
+    };
+    let mut found: Vec<Arrival<'a>> = links.map(arrival).collect();
+    if span.links().next().is_none()
+        && let Some(parent) = cone.tree(node).missing_parent(node.row)
+    {
+        let from = Sender::Missing(span.trace_id(), parent);
+        found.push(Arrival { from, to: node, evidence: Evidence::Parent, linked: None });
+    }
+    found
+}

@@ -1,0 +1,139 @@
+//! Attempts: the arrivals of one message at one consumer group, in order.
+//!
+//! A span that receives and the span that then processes are one attempt; so are spans of one service within each other. Every
+//! further arrival is a further attempt, unless the spans say themselves which delivery they are. Messages of one sender are told
+//! apart by id or offset; where one span sent several and nobody says which is which, no arrival counts as a retry of another.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::arrival::{Arrival, Sender, identity_of};
+use super::{Views, is_receiver, is_sender};
+use crate::cone::{Cone, Node};
+use crate::critical_path::end;
+use crate::semconv::Role;
+
+/// One message at one consumer group.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    /// In order; at least one.
+    pub(super) attempts: Vec<Attempt<'a>>,
+    /// Whether the message was given up on here.
+    pub(super) is_dead: bool,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    /// Which it is, from 1.
+    pub(super) number: u32,
+    /// The spans that are part of it, the earliest first; at least one.
+    pub(super) arrivals: Vec<Arrival<'a>>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn first(&self) -> &Arrival<'a> {
+        &self.arrivals[0]
+    }
+
+    /// When the last of its spans ended.
+    pub(super) fn end(&self, cone: &Cone) -> u64 {
+        self.arrivals.iter().map(|arrival| end(cone, arrival.to)).max().unwrap_or_default()
+    }
+
+    /// The message's id, from whichever side knows it.
+    pub(super) fn message_id(&self, views: &Views<'a>) -> Option<String> {
+        let sender = self.first().from.node().and_then(|node| views.get(&node)).map(|view| view.message);
+        let sides = self.arrivals.iter().map(|arrival| arrival.facts(views)).chain(sender);
+        sides.map(|facts| facts.id).find(|id| !id.is_empty()).map(|id| id.to_string())
+    }
+}
+
+/// Sorts arrivals into groups, and each group into attempts.
+pub(super) fn attempts<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[Arrival<'a>]) -> Vec<Group<'a>> {
+    let mut groups: BTreeMap<(Sender, String, String), Vec<&Arrival<'a>>> = BTreeMap::new();
+    for (number, arrival) in arrivals.iter().enumerate() {
+        let message = message(views, arrival, number);
+        groups.entry((arrival.from, message, consumer(cone, views, arrival))).or_default().push(arrival);
+    }
+    let sorted = |mut arrivals: Vec<&Arrival<'a>>| {
+        arrivals.sort_by_key(|arrival| (cone.span(arrival.to).start_unix_nano(), cone.span(arrival.to).key()));
+        Group { attempts: in_order(cone, views, &arrivals), is_dead: false }
+    };
+    groups.into_values().map(sorted).collect()
+}
+
+/// Tells the messages of one sender apart; empty for a sender of one message.
+fn message(views: &Views<'_>, arrival: &Arrival<'_>, number: usize) -> String {
+    let sender = arrival.from.node().map(|node| views.get(&node));
+    let sends_one = match sender {
+        None => true,
+        Some(view) => view.is_some_and(|view| is_sender(view.role) && view.batch_size.is_none_or(|size| size <= 1)),
+    };
+    if sends_one {
+        return String::new();
+    }
+    let partition = arrival.linked.map(|linked| linked.destination.partition);
+    let of_span = views.get(&arrival.to).map(|view| view.destination.partition);
+    let partition = partition.filter(|word| !word.is_empty()).or(of_span).unwrap_or_default().to_string();
+    match identity_of(&arrival.facts(views), &partition) {
+        unknown if unknown.is_empty() => format!("\0{number}"),
+        known => known,
+    }
+}
+
+/// Who received: the group, or the service where no group is known, at this destination.
+fn consumer(cone: &Cone, views: &Views<'_>, arrival: &Arrival<'_>) -> String {
+    let group = views.get(&arrival.to).map_or("", |view| view.group);
+    let service = cone.span(arrival.to).service_name();
+    let destination = arrival.destination(views).name;
+    if group.is_empty() { format!("{destination}\0{service}") } else { format!("{destination}\0\0{group}") }
+}
+
+fn in_order<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[&Arrival<'a>]) -> Vec<Attempt<'a>> {
+    let mut attempts: Vec<Attempt<'a>> = Vec::new();
+    let mut places: HashMap<Node, usize> = HashMap::new();
+    for &arrival in arrivals {
+        let said = arrival.facts(views).attempt;
+        let place = part_of(cone, views, arrival, &places).or_else(|| {
+            let last = attempts.len().checked_sub(1)?;
+            goes_on(views, &attempts[last], arrival, said).then_some(last)
+        });
+        let place = place.unwrap_or_else(|| {
+            let next = attempts.last().map_or(1, |last| last.number + 1);
+            attempts.push(Attempt { number: said.unwrap_or(next), arrivals: Vec::new() });
+            attempts.len() - 1
+        });
+        let attempt = &mut attempts[place];
+        attempt.number = said.unwrap_or(attempt.number);
+        attempt.arrivals.push(arrival.clone());
+        places.insert(arrival.to, place);
+    }
+    attempts
+}
+
+/// The attempt of the receiving span that a span lies within, if it is one of these.
+fn part_of(cone: &Cone, views: &Views<'_>, arrival: &Arrival<'_>, places: &HashMap<Node, usize>) -> Option<usize> {
+    let service = cone.span(arrival.to).service_name();
+    let mut above = cone.parent(arrival.to);
+    // As deep as instrumentations lie within each other.
+    for _ in 0..8 {
+        let node = above.filter(|&node| cone.span(node).service_name() == service)?;
+        if let Some(&place) = places.get(&node) {
+            return Some(place);
+        }
+        if views.get(&node).is_some_and(|view| is_receiver(view.role)) && node == arrival.to {
+            return None;
+        }
+        above = cone.parent(node);
+    }
+    None
+}
+
+/// Whether an arrival belongs to an attempt that has begun: the processing of what was only received so far, or of the same
+/// delivery by the spans' own account.
+fn goes_on(views: &Views<'_>, attempt: &Attempt<'_>, arrival: &Arrival<'_>, said: Option<u32>) -> bool {
+    let role = |arrival: &Arrival<'_>| views.get(&arrival.to).map(|view| view.role);
+    let only_received = attempt.arrivals.iter().all(|known| role(known) == Some(Role::Receive));
+    let processes = role(arrival) == Some(Role::Process);
+    only_received && processes && said.is_none_or(|said| said == attempt.number || attempt.number == 1)
+}

@@ -1,0 +1,88 @@
+//! Dead letters: which messages were given up on, as far as spans tell.
+//!
+//! Three things tell it: a span that, while working on a message, sends something to a dead-letter destination; a span that
+//! receives, elsewhere, the same message with the headers of its death; a span that settles a message as dead-lettered.
+
+use std::collections::HashMap;
+
+use super::arrival::{Arrival, Sender};
+use super::attempt::Group;
+use super::{Views, destination_of, is_sender};
+use crate::cone::{Cone, Node};
+use crate::semconv::{Messaging, Role, Settlement};
+
+/// Spans that a dead letter's sender lies within, at most.
+const DEPTH_MAX: usize = 64;
+
+/// Marks the groups whose message was given up on.
+pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], groups: &mut [Group<'_>]) {
+    let mut groups_at: HashMap<Node, Vec<usize>> = HashMap::new();
+    let mut groups_of: HashMap<Sender, Vec<usize>> = HashMap::new();
+    for (place, group) in groups.iter().enumerate() {
+        for arrival in group.attempts.iter().flat_map(|attempt| &attempt.arrivals) {
+            groups_at.entry(arrival.to).or_default().push(place);
+        }
+        groups_of.entry(group.attempts[0].first().from).or_default().push(place);
+    }
+    let mut dead: Vec<usize> = Vec::new();
+    for (&node, view) in views.iter().filter(|(_, view)| tells_death(view)) {
+        dead.extend(worked_on(cone, node, &groups_at).and_then(|places| the_one(views, view, groups, places)));
+    }
+    for arrival in arrivals {
+        let Some(death) = arrival.facts(views).dead_letter else { continue };
+        let own = groups_at.get(&arrival.to).map_or(&[][..], Vec::as_slice);
+        let others = groups_of.get(&arrival.from).map_or(&[][..], Vec::as_slice);
+        let others: Vec<usize> = others.iter().copied().filter(|place| !own.contains(place)).collect();
+        let died_there = |&place: &usize| {
+            let name = groups[place].attempts[0].first().destination(views).name;
+            !death.destination.is_empty() && name.contains(death.destination)
+        };
+        let there: Vec<usize> = others.iter().copied().filter(died_there).collect();
+        dead.extend(if there.is_empty() && others.len() == 1 { others } else { there });
+    }
+    for place in dead {
+        groups[place].is_dead = true;
+    }
+}
+
+/// Whether a span puts a message aside for good.
+fn tells_death(view: &Messaging<'_>) -> bool {
+    let settles = view.role == Role::Settle && view.settlement == Some(Settlement::DeadLettered);
+    settles || is_sender(view.role) && is_dead_letter_destination(&destination_of(view).name)
+}
+
+/// Whether a destination's name says that dead letters go there.
+pub(crate) fn is_dead_letter_destination(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts = || name.split([':', '.', '-', '_', '/']);
+    let words = ["dlq", "dlt", "dlx", "deadletter", "deadletters", "dead", "graveyard"];
+    parts().any(|part| words.contains(&part)) || name.contains("dead-letter") || name.contains("deadletter")
+}
+
+/// The groups whose message a span was working on: those of the nearest receiving span above it.
+fn worked_on<'g>(cone: &Cone, node: Node, groups_at: &'g HashMap<Node, Vec<usize>>) -> Option<&'g [usize]> {
+    let mut above = cone.parent(node);
+    for _ in 0..DEPTH_MAX {
+        let node = above?;
+        if let Some(places) = groups_at.get(&node) {
+            return Some(places);
+        }
+        above = cone.parent(node);
+    }
+    None
+}
+
+/// Of messages that were worked on together, the one that a span is about.
+fn the_one(views: &Views<'_>, about: &Messaging<'_>, groups: &[Group<'_>], places: &[usize]) -> Option<usize> {
+    let facts = about.message;
+    let is_it = |place: &usize| {
+        let other = groups[*place].attempts[0].first().facts(views);
+        let same_id = !facts.id.is_empty() && facts.id == other.id;
+        let same_place = facts.dead_letter.is_some_and(|death| death.offset.is_some() && death.offset == other.offset);
+        same_id || same_place
+    };
+    match places {
+        [only] => Some(*only),
+        several => several.iter().copied().find(is_it),
+    }
+}

@@ -1,0 +1,123 @@
+//! What the spans of a flow point at beyond it: messages that were taken together with messages of this flow, and spans that have
+//! not arrived.
+//!
+//! Traces that are only pointed at are looked at and forgotten, so that memory holds one of them at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flow::cone::Node;
+use flow::hop::{HopDestination, destination_of};
+use flow::semconv::{LinkedMessage, Messaging, Role};
+use flow::summary::{BatchSibling, Found};
+use model::{SpanId, TraceId};
+
+use super::Run;
+use crate::contract::QueryError;
+use crate::source::Source;
+use crate::trace::Trace;
+
+/// Traces that are looked at to find out whether what was pointed at has arrived. Beyond these it is taken to have arrived.
+const TRACES_LOOKED_AT_MAX: usize = 200;
+/// Messages of other flows that are named.
+const SIBLINGS_MAX: usize = 1_000;
+
+/// Spans pointed at, by trace, with what is said of the message.
+type Targets = BTreeMap<TraceId, BTreeMap<SpanId, BatchSibling>>;
+
+impl<S: Source> Run<'_, S> {
+    /// What lies outside.
+    pub(super) fn outside(&mut self) -> Result<Found, QueryError> {
+        let mut missing: BTreeSet<(TraceId, SpanId)> = self.missing_parents();
+        let mut siblings = Vec::new();
+        for (number, (trace_id, mut targets)) in self.targets().into_iter().enumerate() {
+            if number < TRACES_LOOKED_AT_MAX {
+                missing.extend(self.take_missing(trace_id, &mut targets)?);
+            }
+            siblings.extend(targets.into_values());
+        }
+        let truncated = siblings.len() > SIBLINGS_MAX;
+        siblings.truncate(SIBLINGS_MAX);
+        let not_received = missing.into_iter().collect();
+        Ok(Found { not_received, batch_siblings: siblings, truncated, ..Found::default() })
+    }
+
+    /// Parents of receiving spans that have not arrived: the context of a message named them.
+    fn missing_parents(&self) -> BTreeSet<(TraceId, SpanId)> {
+        let receives = |node: Node| {
+            let role = Messaging::of(self.cone.span(node)).map(|view| view.role);
+            matches!(role, Some(Role::Receive | Role::Process))
+        };
+        let missing = |&node: &Node| {
+            let tree = self.cone.tree(node);
+            let parent = tree.missing_parent(node.row).filter(|_| receives(node))?;
+            Some((tree.id, parent))
+        };
+        self.cone.joined().iter().filter_map(missing).collect()
+    }
+
+    /// Spans that links of the flow point at and that do not belong to it.
+    fn targets(&self) -> Targets {
+        let mut targets = Targets::new();
+        for &node in self.cone.joined() {
+            let span = self.cone.span(node);
+            let view = Messaging::of(span);
+            let outside =
+                |link: &(TraceId, SpanId)| !self.cone.find(link.0, link.1).is_some_and(|node| self.cone.has(node));
+            let Some(view) = view else {
+                for link in span.links().map(|link| (link.trace_id(), link.span_id())).filter(outside) {
+                    let sibling = BatchSibling {
+                        trace_id: link.0,
+                        span_id: link.1,
+                        destination: HopDestination::default(),
+                        message_id: None,
+                    };
+                    targets.entry(link.0).or_default().insert(link.1, sibling);
+                }
+                continue;
+            };
+            let own = destination_of(&view);
+            for linked in LinkedMessage::all(span, view.library).filter(|link| outside(&(link.trace_id, link.span_id)))
+            {
+                let message_id = (!linked.message.id.is_empty()).then(|| linked.message.id.to_string());
+                let (trace_id, span_id) = (linked.trace_id, linked.span_id);
+                let sibling = BatchSibling { trace_id, span_id, destination: own.clone(), message_id };
+                targets.entry(trace_id).or_default().insert(span_id, sibling);
+            }
+        }
+        targets
+    }
+
+    /// Takes out those spans of a trace that have not arrived; of the others the message's id is filled in.
+    fn take_missing(
+        &self,
+        trace_id: TraceId,
+        targets: &mut BTreeMap<SpanId, BatchSibling>,
+    ) -> Result<Vec<(TraceId, SpanId)>, QueryError> {
+        let loaded;
+        let spans = match self.cone.tree_of(trace_id) {
+            Some(tree) => Some(&self.cone.trees()[tree as usize].spans),
+            None if self.cone.is_known(trace_id) => None,
+            None => {
+                loaded = Trace::merge(trace_id, &self.source.trace(trace_id)?);
+                loaded.as_ref().map(|trace| &trace.spans)
+            }
+        };
+        let mut arrived = BTreeSet::new();
+        for span in spans.into_iter().flat_map(model::SpanBatch::spans) {
+            let Some(sibling) = targets.get_mut(&span.span_id()) else { continue };
+            arrived.insert(span.span_id());
+            let Some(view) = Messaging::of(span) else { continue };
+            if sibling.message_id.is_none() && !view.message.id.is_empty() {
+                sibling.message_id = Some(view.message.id.to_string());
+            }
+            if sibling.destination.name.is_empty() {
+                sibling.destination = destination_of(&view);
+            }
+        }
+        let missing: Vec<SpanId> = targets.keys().copied().filter(|id| !arrived.contains(id)).collect();
+        for id in &missing {
+            targets.remove(id);
+        }
+        Ok(missing.into_iter().map(|span_id| (trace_id, span_id)).collect())
+    }
+}
