@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     written: Vec<Written>,
     /// For each age, the next trace to be read.
     next: [usize; AGES_S.len()],
+    /// The age whose turn it is.
+    turn: usize,
     /// From here on nothing has been forgotten.
     whole_from: usize,
     oldest_s: u64,
@@ -37,7 +39,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Nothing written yet; traces older than `oldest_s` seconds are not read.
     pub(crate) fn new(oldest_s: u64) -> Ledger {
-        Ledger { written: Vec::new(), next: [0; AGES_S.len()], whole_from: 0, oldest_s, left_out: 0 }
+        Ledger { written: Vec::new(), next: [0; AGES_S.len()], turn: 0, whole_from: 0, oldest_s, left_out: 0 }
     }
 
     pub(crate) fn push(&mut self, written: Written) {
@@ -60,9 +62,14 @@ impl Ledger {
         self.whole_from = moved(self.whole_from.max(half));
     }
 
-    /// The next trace that has come to an age at which it has not been read, and the place of that age. The youngest age goes first.
+    /// The next trace that has come to an age at which it has not been read, and the place of that age. The ages take turns, so that a
+    /// reader that is too slow for all of them still sees what was written long ago.
     pub(crate) fn due(&mut self, now_us: u64) -> Option<(usize, Written)> {
-        for (age, &age_s) in AGES_S.iter().enumerate().filter(|(_, age_s)| **age_s <= self.oldest_s) {
+        for age in (0..AGES_S.len()).map(|step| (self.turn + step) % AGES_S.len()) {
+            let age_s = AGES_S[age];
+            if age_s > self.oldest_s {
+                continue;
+            }
             let is_ripe = |written: &Written| written.n + age_s * 1_000_000 <= now_us;
             let next = self.next[age];
             if !self.written.get(next).is_some_and(is_ripe) {
@@ -73,6 +80,7 @@ impl Ledger {
                 self.next[age] = ripe - BEHIND_MAX / 2;
                 self.left_out += (self.next[age] - next) as u64;
             }
+            self.turn = age + 1;
             return Some((age, self.written[self.next[age]]));
         }
         None
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn traces_are_due_at_each_age_once() {
-        // Guarantees that every trace is read once at each age it comes to, the younger ages first, and never past the oldest age.
+        // Guarantees that every trace is read once at each age it comes to, and never past the oldest age.
         let mut ledger = Ledger::new(60);
         (0..5).for_each(|second| ledger.push(Written { n: second * 1_000_000, is_acknowledged: true }));
         let mut seen = Vec::new();
@@ -123,6 +131,22 @@ mod tests {
         assert_eq!(seen.len(), 3 * 5);
         assert_eq!(ledger.within(&(1_000_000..3_000_000)).unwrap().len(), 2);
         assert_eq!(ledger.sample(2, 10_000_000).len(), 2);
+    }
+
+    #[test]
+    fn a_slow_reader_sees_all_ages() {
+        // Guarantees that where there is time for a few readings only, each age gets its share of them.
+        let mut ledger = Ledger::new(60);
+        let mut readings = [0; 3];
+        for second in 0..1_000 {
+            (0..100).for_each(|n| ledger.push(Written { n: second * 1_000_000 + n, is_acknowledged: true }));
+            for _ in 0..6 {
+                let Some((age, _)) = ledger.due(second * 1_000_000) else { break };
+                readings[age] += 1;
+                ledger.done(age);
+            }
+        }
+        assert!(readings.iter().all(|&count| count > 1_500), "{readings:?}");
     }
 
     #[test]
