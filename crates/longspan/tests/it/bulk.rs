@@ -1,6 +1,7 @@
 //! More than there is room for: ten times the load, and more distinct values, keys and services than anybody has.
 
 use crate::api;
+use crate::effort::times;
 use crate::load::{Batch, Random, now_unix_nano, request, seed, send_good, text};
 use crate::raw::post;
 use crate::server::{Home, Server, agent};
@@ -15,7 +16,11 @@ use std::time::{Duration, Instant};
 const LIMIT: &str = "256MiB";
 const LIMIT_BYTES: u64 = 256 << 20;
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
-const OVERLOAD: Duration = Duration::from_secs(12);
+/// How long an overload lasts, and how long distinct values are sent, seconds: usually, and in the full run.
+const OVERLOAD_S: (u64, u64) = (12, 300);
+const DISTINCT_S: (u64, u64) = (8, 90);
+/// Distinct values of the full run.
+const DISTINCT_VALUES: u64 = 10_000_000;
 /// Far more than two cores can decode and one disk can sync.
 const SENDERS: u64 = 48;
 const SPANS_A_REQUEST: u64 = 5_000;
@@ -112,7 +117,7 @@ fn ten_times_the_load_is_refused_politely_and_leaves_questions_alive() {
     let (home, server) = server();
     let seed = seed();
     let overload = Overload::default();
-    let deadline = Instant::now() + OVERLOAD;
+    let deadline = Instant::now() + Duration::from_secs(times(OVERLOAD_S.0, OVERLOAD_S.1));
     let questions = std::thread::scope(|scope| {
         let (server, overload) = (&server, &overload);
         let send = |sender| scope.spawn(move || send_much(server, seed, sender, deadline, overload));
@@ -175,9 +180,9 @@ fn distinct_values_without_end_are_stored_and_found() {
         let mut value = |random: &mut Random| (format!("key.{}", random.below(20)), format!("{:016x}", random.next()));
         (0..1_000).map(|_| span(random, 20, &mut value)).collect()
     };
-    let stored = pour(&server, Duration::from_secs(8), seed, &make);
+    let stored = pour(&server, Duration::from_secs(times(DISTINCT_S.0, DISTINCT_S.1)), seed, &make);
     println!("{} distinct values", 20 * stored);
-    assert!(stored > 1_000);
+    assert!(20 * stored >= times(20_000, DISTINCT_VALUES), "too few to prove anything: {}", 20 * stored);
     let known = span(&mut Random(seed), 1, &mut |_| ("order.id".to_owned(), "the one".to_owned()));
     assert_eq!(post(&server, &[PROTOBUF], &request(vec![known]).encode_to_vec()).status, 200);
     let (status, found) = api::get(&server, "/api/traces?q=order.id%20%3D%20%22the%20one%22");

@@ -60,41 +60,65 @@ fn pass_on(mut client: TcpStream, server: SocketAddr, cuts: &AtomicBool) {
     let _ = client.shutdown(std::net::Shutdown::Both);
 }
 
-#[test]
-fn a_retry_after_a_lost_answer_is_stored_once() {
-    // The server has stored a request and its answer is lost: however often it is sent again, by one sender or by two at once, every
-    // span is read once, before and after a restart.
-    let home = Home::new();
-    let server = Server::start(&home);
-    let proxy = CuttingProxy::start(server.address("otlp_http"));
-    let seed = seed();
-    let batches: Vec<Batch> = (1..=20).map(|number| Batch { seed, number }).collect();
-    let bodies: Vec<Vec<u8>> = batches.iter().map(|batch| batch.protobuf()).collect();
-    for body in &bodies {
-        assert_eq!(proxy.send(body), None, "the answer was to be lost");
+/// Every batch is there, once, and nothing else of this service is.
+fn all_once(server: &Server, batches: &[Batch], when: &str) {
+    for batch in batches {
+        let trace = api::trace(server, &batch.trace_id_hex()).unwrap_or_else(|| panic!("{batch:?} is lost {when}"));
+        assert_eq!(api::spans(&trace).len(), batch.spans().len(), "{when}");
     }
-    proxy.cuts.store(false, Ordering::Relaxed);
-    for body in &bodies {
+    let mut found = api::traces_of(server, SERVICE);
+    found.sort();
+    let mut sent: Vec<String> = batches.iter().map(|batch| batch.trace_id_hex()).collect();
+    sent.sort();
+    assert_eq!(found, sent, "{when}");
+}
+
+/// Sends each body from two clients at once.
+fn send_by_two(proxy: &CuttingProxy, bodies: &[Vec<u8>]) {
+    for body in bodies {
         let (first, second) = std::thread::scope(|scope| {
             let other = scope.spawn(|| proxy.send(body));
             (proxy.send(body), other.join().unwrap())
         });
         assert_eq!((first, second), (Some(200), Some(200)));
     }
-    let all_once = |server: &Server| {
-        for batch in &batches {
-            let trace = api::trace(server, &batch.trace_id_hex()).expect("stored");
-            assert_eq!(api::spans(&trace).len(), batch.spans().len());
+}
+
+#[test]
+fn a_retry_after_a_lost_answer_is_stored_once() {
+    // The server has stored a request and its answer is lost: however often it is sent again, by one sender or by two at once, before or
+    // after what was first is sealed, before or after a kill, every span is read once.
+    let little_memory = ["--memory-limit", "16MiB"];
+    let home = Home::new();
+    let server = Server::start_with(&home, &little_memory);
+    let proxy = CuttingProxy::start(server.address("otlp_http"));
+    let seed = seed();
+    let mut batches: Vec<Batch> = (1..=20).map(|number| Batch { seed, number }).collect();
+    let bodies: Vec<Vec<u8>> = batches.iter().map(|batch| batch.protobuf()).collect();
+    for body in &bodies {
+        assert_eq!(proxy.send(body), None, "the answer was to be lost");
+    }
+    proxy.cuts.store(false, Ordering::Relaxed);
+    send_by_two(&proxy, &bodies);
+    all_once(&server, &batches, "in memory");
+    for number in 21.. {
+        if api::metric(&server, "longspan_segments") >= 1.0 {
+            break;
         }
-        let mut found = api::traces_of(server, SERVICE);
-        found.sort();
-        let mut sent: Vec<String> = batches.iter().map(|batch| batch.trace_id_hex()).collect();
-        sent.sort();
-        assert_eq!(found, sent);
-    };
-    all_once(&server);
+        assert!(number < 100_000, "nothing is ever sealed");
+        let batch = Batch { seed, number };
+        send_good(&server, batch);
+        batches.push(batch);
+    }
+    send_by_two(&proxy, &bodies);
+    all_once(&server, &batches, "after the first ones were sealed");
     server.kill();
-    all_once(&Server::start(&home));
+    let server = Server::start_with(&home, &little_memory);
+    all_once(&server, &batches, "after a kill");
+    let proxy = CuttingProxy::start(server.address("otlp_http"));
+    proxy.cuts.store(false, Ordering::Relaxed);
+    send_by_two(&proxy, &bodies);
+    all_once(&server, &batches, "sent again after a kill");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Traces of every shape, good and broken, through every API: each is answered, whole, in bounded time.
 
 use crate::api;
+use crate::effort::times;
 use crate::load::{Random, SERVICE, hex, now_unix_nano, request, seed, text};
 use crate::raw::post;
 use crate::server::{Home, Server};
@@ -147,37 +148,60 @@ fn odd_spans_are_shown_as_one_would_want() {
     }
 }
 
+/// Sends a trace of so many spans, each with ten children.
+fn send_wide(server: &Server, trace: [u8; 16], spans: u64) {
+    for first in (1..=spans).step_by(5_000) {
+        let ids = first..=(first + 4_999).min(spans);
+        send(server, ids.map(|id| span(trace, id, id / 10)).collect());
+    }
+}
+
+/// How long an answer takes, and how many bytes it has.
+fn timed(server: &Server, port: &str, path: &str) -> (Duration, Vec<u8>) {
+    let started = Instant::now();
+    let answer = crate::server::agent().get(server.url(port, path)).header("accept-encoding", "identity").call();
+    let mut answer = answer.unwrap();
+    let body = answer.body_mut().with_config().limit(512 << 20).read_to_vec().unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "{port} {path}");
+    (started.elapsed(), body)
+}
+
 #[test]
 fn a_hundred_thousand_spans_are_one_trace() {
-    // By id, and in the shapes of Jaeger and Zipkin, within a second (in an optimised build), from memory and from the log of a restart.
-    let home = Home::new();
-    let mut server = Server::start(&home);
+    // By id, and in the shapes of Jaeger and Zipkin, within a second (in an optimised build), by id also in 19 of 20 times: from memory, from
+    // the log of a restart, and from segments.
     let trace = trace_of(&mut Random(seed()));
-    for part in 0..20 {
-        let ids = part * 5_000 + 1..=(part + 1) * 5_000;
-        send(&server, ids.map(|id| span(trace, id, id / 10)).collect());
+    let (home, sealing) = (Home::new(), Home::new());
+    let server = Server::start(&home);
+    send_wide(&server, trace, 100_000);
+    wide_is_shown(&server, trace, "memory");
+    server.kill();
+    wide_is_shown(&Server::start(&home), trace, "the log");
+    let server = Server::start_with(&sealing, &["--memory-limit", "64MiB"]);
+    send_wide(&server, trace, 100_000);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while api::metric(&server, "longspan_segments") < 1.0 {
+        assert!(Instant::now() < deadline, "nothing is ever sealed");
+        std::thread::yield_now();
     }
-    for from_log in [false, true] {
-        let mut slowest = Duration::ZERO;
-        for (port, path, count) in views(trace) {
-            let started = Instant::now();
-            let mut answer = crate::server::agent()
-                .get(server.url(port, &path))
-                .header("accept-encoding", "identity")
-                .call()
-                .unwrap();
-            let body = answer.body_mut().with_config().limit(512 << 20).read_to_vec().unwrap();
-            let took = started.elapsed();
-            println!("{port} {path}: {} MiB in {took:?}", body.len() >> 20);
-            slowest = slowest.max(took);
-            assert_eq!(answer.status().as_u16(), 200, "{port} {path}");
-            if !from_log {
-                let body: Value = serde_json::from_slice(&body).unwrap();
-                assert_eq!(count(&body), 100_000, "{port} {path}");
-            }
-        }
-        assert!(slowest < ANSWER_GOAL, "{slowest:?}");
-        server.kill();
-        server = Server::start(&home);
+    // A page of a search may take a thirty-second of the memory: an answer of this size is for a server with more.
+    server.terminate(Duration::from_mins(1));
+    wide_is_shown(&Server::start(&sealing), trace, "segments");
+}
+
+fn wide_is_shown(server: &Server, trace: [u8; 16], from: &str) {
+    for (port, path, count) in views(trace) {
+        let (took, body) = timed(server, port, &path);
+        println!("from {from}: {port} {path}: {} MiB in {took:?}", body.len() >> 20);
+        assert!(took < ANSWER_GOAL, "from {from}: {port} {path} took {took:?}");
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(count(&body), 100_000, "from {from}: {port} {path}");
     }
+    let (_, path, _) = &views(trace)[0];
+    let asked = times(3, 20) as usize;
+    let mut took: Vec<Duration> = (0..asked).map(|_| timed(server, "api", path).0).collect();
+    took.sort();
+    let p95 = took[(asked * 95).div_ceil(100) - 1];
+    println!("from {from}: by id {p95:?} at the 95th percentile of {asked}");
+    assert!(p95 < ANSWER_GOAL, "from {from}: {p95:?}");
 }
