@@ -58,7 +58,7 @@ impl Values {
     fn put(&self, range: Range<usize>, out: &mut Vec<u8>) {
         match self {
             Values::Dictionary { numbers, distinct, .. } => {
-                let width = (usize::BITS - distinct.saturating_sub(1).leading_zeros()) as usize;
+                let width = number_width(*distinct);
                 out.push(width as u8);
                 put_hybrid(&numbers[range], width, out);
             }
@@ -77,6 +77,15 @@ impl Values {
                 }
             }
         }
+    }
+}
+
+/// Bits of a number into a dictionary. Two to seven become eight: traces that are alike repeat each other's numbers, and zstd finds
+/// what is repeated only where it begins at a byte.
+fn number_width(distinct: usize) -> usize {
+    match (usize::BITS - distinct.saturating_sub(1).leading_zeros()) as usize {
+        2..=7 => 8,
+        width => width,
     }
 }
 

@@ -136,7 +136,7 @@ impl<'a> GroupBuilder<'a> {
         let starts: Vec<i64> = spans().map(|row| row.start_unix_nano as i64).collect();
         let durations = spans().map(|row| row.end_unix_nano.wrapping_sub(row.start_unix_nano) as i64).collect();
         let bounds = starts.iter().min().zip(starts.iter().max()).map(|(&least, &most)| (least, most));
-        let starts = Column { bounds, ..required(Values::Delta(starts), PAGE_ROWS_MAX) };
+        let starts = Column { bounds, ..required(Values::Split(starts), PAGE_ROWS_MAX) };
         [starts, required(Values::Split(durations), PAGE_ROWS_MAX)]
     }
 

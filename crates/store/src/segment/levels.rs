@@ -118,10 +118,14 @@ fn packed_at(bytes: &[u8], bit: usize, width: usize) -> u32 {
     (word >> (bit % 8)) as u32 & ((1u64 << width) - 1) as u32
 }
 
+/// So many equal values become a repeated run. Shorter runs would be smaller here and larger once zstd has been over it, which finds
+/// the patterns of packed bits again as long as no lengths of runs come between them.
+const REPEATED_MIN: usize = 64;
+
 /// Writes a hybrid stream of values of `width` bits.
 ///
-/// Eight or more equal values in a row become a repeated run; everything between is packed in groups of eight, the last of them
-/// filled up with zeros.
+/// Many equal values in a row become a repeated run; everything between is packed in groups of eight, the last of them filled up
+/// with zeros.
 pub(crate) fn put_hybrid(values: &[u32], width: usize, out: &mut Vec<u8>) {
     let mut packed_from = 0;
     let mut at = 0;
@@ -133,7 +137,7 @@ pub(crate) fn put_hybrid(values: &[u32], width: usize, out: &mut Vec<u8>) {
         }
         // A packed run is a whole number of groups, so it takes what it needs of the equal values.
         let borrowed = (8 - (at - packed_from) % 8) % 8;
-        if end - at >= borrowed + 8 {
+        if end - at >= borrowed + REPEATED_MIN {
             put_packed(&values[packed_from..at + borrowed], width, out);
             put_varint(((end - at - borrowed) as u64) << 1, out);
             out.extend_from_slice(&value.to_le_bytes()[..width.div_ceil(8)]);
@@ -175,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hybrid_round_trip(runs in proptest::collection::vec((0u32..9, 1usize..30), 0..40), width in 4usize..20) {
+        fn hybrid_round_trip(runs in proptest::collection::vec((0u32..9, 1usize..200), 0..40), width in 4usize..20) {
             // Guarantees that any mixture of runs and single values comes back.
             let values: Vec<u32> = runs.iter().flat_map(|&(value, count)| vec![value; count]).collect();
             let mut bytes = Vec::new();

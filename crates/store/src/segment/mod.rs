@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`source`] | batches and rows a segment is written from, their order |
+//! | [`order`] | which traces lie next to each other |
 //! | [`columns`] | which attributes get a column of their own |
 //! | [`layout`] | names, types and encodings of columns |
 //! | [`group`], [`lists`] | rows of a row group as columns |
@@ -33,6 +34,7 @@ pub(crate) mod leaf;
 pub(crate) mod levels;
 pub(crate) mod lists;
 pub(crate) mod meta;
+pub(crate) mod order;
 pub(crate) mod page;
 pub(crate) mod parquet_file;
 pub(crate) mod pieces;

@@ -10,6 +10,7 @@ use model::{Level, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanId, SpanRow, TextId, T
 
 use crate::clock::{DAY_NS, day_name};
 use crate::filenames::UNPLACED;
+use crate::segment::order::arrange;
 
 /// One row of one batch, with what every span has: many passes go over the rows in their final order, and batches lie all over
 /// the memory.
@@ -73,11 +74,12 @@ pub(crate) fn rows_by_day(rows: Vec<RowAt>) -> Vec<(String, Vec<RowAt>)> {
     named
 }
 
-/// All rows in the order they are stored in: traces by their earliest start, spans of a trace by start. Of spans that are
-/// there more than once only the record that came last is kept, even if an older one belongs to another day.
+/// All rows in the order they are stored in: traces by their earliest start and then as [`arrange`] puts them, spans of a trace by
+/// start. Of spans that are there more than once only the record that came last is kept, even if an older one belongs to another day.
 pub(crate) fn ordered_rows(source: &SealSource<'_>) -> Vec<RowAt> {
     let starts = TraceStarts::of(source);
     let mut keys: Vec<SortKey> = Vec::with_capacity(source.batches.iter().map(|batch| batch.len()).sum());
+    let mut links = Vec::new();
     for (batch, spans) in source.batches.iter().enumerate() {
         for (row, span) in spans.rows.iter().enumerate() {
             keys.push(SortKey {
@@ -88,13 +90,18 @@ pub(crate) fn ordered_rows(source: &SealSource<'_>) -> Vec<RowAt> {
                 kind: span.kind,
                 batch: batch as u32,
                 row: row as u32,
+                operation: source.text(batch as u32, span.name).0 << 3 | span.kind as u32 & 7,
             });
+            let linked = &spans.links.trace_ids[spans.link_ranges.get(row)];
+            links.extend(linked.iter().map(|&other| [span.trace_id, other]));
         }
     }
     keys.sort_unstable();
+    let links = links.into_iter().map(|pair| pair.map(|id| (starts.get(id), id)));
     let mut rows = Vec::with_capacity(keys.len());
     let mut by_span: Vec<&SortKey> = Vec::new();
-    for trace in keys.chunk_by(|a, b| a.trace_id == b.trace_id) {
+    for trace in arrange(&keys, links) {
+        let trace = &keys[trace];
         by_span.clear();
         by_span.extend(trace);
         by_span.sort_unstable_by_key(|key| (key.span_id, key.kind, key.batch, key.row));
@@ -111,19 +118,27 @@ pub(crate) fn ordered_rows(source: &SealSource<'_>) -> Vec<RowAt> {
     rows
 }
 
-/// What rows are ordered by, most important first.
+/// What rows are sorted by, most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct SortKey {
-    trace_start: u64,
-    trace_id: TraceId,
+pub(super) struct SortKey {
+    pub(super) trace_start: u64,
+    pub(super) trace_id: TraceId,
     start: u64,
     span_id: SpanId,
     kind: i32,
     batch: u32,
     row: u32,
+    /// The name and kind, as a number.
+    pub(super) operation: u32,
 }
 
 impl SortKey {
+    #[cfg(test)]
+    pub(super) fn of_trace(trace_id: TraceId, trace_start: u64, operation: u32) -> Self {
+        let (span_id, start) = (SpanId::default(), trace_start);
+        SortKey { trace_start, trace_id, start, span_id, kind: 0, batch: 0, row: 0, operation }
+    }
+
     fn is_same_span(&self, other: &SortKey) -> bool {
         (self.span_id, self.kind) == (other.span_id, other.kind)
     }
