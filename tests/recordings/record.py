@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ RECORDED = CHECKOUT / "crates/flow/tests/recorded"
 TEST_ENV = CHECKOUT / ".test-env"
 SCENE_LIMIT_S = 120
 PYTHON = TEST_ENV / "recordings/bin/python"
+JARS = TEST_ENV / "recordings-java"
 
 # Name, broker, command. Python scenes are named as their files.
 SCENES = [
@@ -35,7 +37,19 @@ SCENES = [
     ("amqplib", "rabbitmq", "amqplib.js"),
     ("kafkajs", "kafka", "kafkajs.js"),
     ("aws_sdk", "moto", "aws-sdk.js"),
+    ("java_rabbitmq", "rabbitmq", "RabbitScene.java"),
+    ("java_rabbitmq_stable", "rabbitmq", "RabbitScene.java"),
+    ("java_kafka", "kafka", "KafkaScene.java"),
+    ("java_kafka_stable", "kafka", "KafkaScene.java"),
 ]
+# The Java agent says more on request: the newer conventions, what it calls experimental, spans of polling, captured headers.
+JAVA_STABLE = {
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "messaging",
+    "OTEL_INSTRUMENTATION_RABBITMQ_EXPERIMENTAL_SPAN_ATTRIBUTES": "true",
+    "OTEL_INSTRUMENTATION_KAFKA_EXPERIMENTAL_SPAN_ATTRIBUTES": "true",
+    "OTEL_INSTRUMENTATION_MESSAGING_EXPERIMENTAL_RECEIVE_TELEMETRY_ENABLED": "true",
+    "OTEL_INSTRUMENTATION_MESSAGING_EXPERIMENTAL_CAPTURE_HEADERS": "x-death,x-delivery-count",
+}
 
 
 class Sink(http.server.BaseHTTPRequestHandler):
@@ -92,15 +106,39 @@ def install():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(PYTHON.parents[1])], check=True, timeout=300)
         subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "-r", str(wanted)], check=True, timeout=900)
         installed.write_bytes(wanted.read_bytes())
+    wanted, installed = HERE / "java/pom.xml", JARS / "pom.xml"
+    if not installed.is_file() or installed.read_bytes() != wanted.read_bytes():
+        shutil.rmtree(JARS, ignore_errors=True)
+        subprocess.run(
+            ["mvn", "-q", "-B", "-f", str(wanted), "dependency:copy-dependencies", f"-DoutputDirectory={JARS}",
+             "-DincludeScope=runtime"], check=True, timeout=900)
+        installed.write_bytes(wanted.read_bytes())
     if not (HERE / "js/node_modules").is_dir():
         subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE / "js", check=True, timeout=900)
+
+
+def java(name, script, environment):
+    """The command of a Java scene, and the agent's settings in the environment."""
+    environment.update({
+        # The scenes run from their source, which the agent takes for a tool of the JDK.
+        "OTEL_JAVAAGENT_ENABLED": "true",
+        "OTEL_SERVICE_NAME": name, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": environment["RECORDING_SINK"], **(JAVA_STABLE if "stable" in name else {})})
+    agent = next(JARS.glob("opentelemetry-javaagent-*.jar"))
+    classes = ":".join(str(jar) for jar in sorted(JARS.glob("*.jar")) if jar != agent)
+    options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-javaagent:{agent}"]
+    return ["java", *options, "-cp", classes, str(HERE / "java" / script)]
 
 
 def record(name, script, environment):
     """Runs one scene and writes what it sent."""
     Sink.bodies.clear()
-    runs = {".py": [str(PYTHON), str(HERE / "python" / script)], ".js": ["node", str(HERE / "js" / script)]}
-    subprocess.run(runs[pathlib.Path(script).suffix], env=environment, check=True, timeout=SCENE_LIMIT_S)
+    runs = {
+        ".py": lambda: [str(PYTHON), str(HERE / "python" / script)],
+        ".js": lambda: ["node", str(HERE / "js" / script)],
+        ".java": lambda: java(name, script, environment),
+    }
+    subprocess.run(runs[pathlib.Path(script).suffix](), env=environment, check=True, timeout=SCENE_LIMIT_S)
     if not Sink.bodies:
         raise SystemExit(f"{name} sent nothing")
     RECORDED.mkdir(parents=True, exist_ok=True)

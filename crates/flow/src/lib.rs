@@ -8,6 +8,7 @@
 //! | [`critical_path`] | what the last effect was waiting for |
 //! | [`summary`] | a flow in figures |
 //! | [`semconv`] | what any span says about messages, whatever wrote it |
+//! | [`destination`] | which queue, topic or exchange a span means, however it is spelled |
 //! | [`mod@outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
 //!
 //! This crate is where meaning lives: besides the outline it will hold one view of messaging attributes whoever wrote them, the
@@ -18,6 +19,7 @@
 pub mod cone;
 pub mod critical_path;
 pub mod hop;
+pub mod destination;
 pub mod outline;
 pub mod semconv;
 pub mod summary;

@@ -167,7 +167,7 @@ const KEYS: &[(&str, Field)] = &[
     ("rabbitmq.redelivered", Field::Redelivered),
     ("jms.redelivered", Field::Redelivered),
     ("kafka.record.queue_time_ms", Field::QueueTimeMs),
-    ("rabbitmq.record.queue_time_ms", Field::QueueTimeMs),
+    // Not `rabbitmq.record.queue_time_ms`: it is made from AMQP's timestamp in whole seconds and wrong by up to one.
     ("messaging.message.receive.latency", Field::QueueTimeMs),
     ("message.age.ms", Field::QueueTimeMs),
     ("messaging.servicebus.message.enqueued_time", Field::SentAtBroker),

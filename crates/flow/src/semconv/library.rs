@@ -18,62 +18,60 @@ pub enum WorkEnds {
     AtOnce,
 }
 
+/// Something that a library means and no attribute tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// A consumer span whose operation is `receive` is in fact the handler.
+    ReceiveIsProcess,
+    /// Message ids are `topic.partition.offset`: a place in a log, not an id that the producer knows.
+    IdIsOffset,
+    /// A consumer span's name is `{queue} process`, while its attributes name the exchange.
+    QueueInName,
+    /// API-call spans name one message of a batch as if it were the only one.
+    FirstIdOfBatch,
+    /// Producer spans name the destination `exchange,routing key`.
+    CommaPair,
+    /// Conversation ids are numbers of entries within one request.
+    IgnoreConversation,
+    /// What `messaging.temp_destination` says is not about the destination.
+    IgnoreTemporary,
+}
+
+use Habit::{
+    CommaPair, FirstIdOfBatch, IdIsOffset, IgnoreConversation, IgnoreTemporary, QueueInName, ReceiveIsProcess,
+};
+
 /// A library and its habits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Library {
     /// What people call it; empty if it is not in the table.
     pub name: &'static str,
+    /// When its consumer spans end.
+    pub work_ends: WorkEnds,
     /// What the scope's name begins with.
     scope: &'static str,
     /// The system it speaks to if its spans do not say.
     pub(super) system: &'static str,
-    /// A consumer span whose operation is `receive` is in fact the handler.
-    pub(super) receive_is_process: bool,
-    /// When its consumer spans end.
-    pub work_ends: WorkEnds,
-    /// Its message ids are `topic.partition.offset`: a place in a log, not an id that the producer knows.
-    pub(super) id_is_offset: bool,
-    /// The queue of a consumer span is its name without ` process`.
-    pub(super) queue_in_name: bool,
-    /// Its API-call spans name one message of a batch as if it were the only one.
-    pub(super) first_id_of_batch: bool,
-    /// Its producer spans name the destination `exchange,routing key`.
-    pub(super) comma_pair: bool,
-    /// Its conversation ids are numbers of entries within one request.
-    pub(super) ignore_conversation: bool,
-    /// What its `messaging.temp_destination` says is not about the destination.
-    pub(super) ignore_temporary: bool,
+    habits: &'static [Habit],
 }
 
-const PLAIN: Library = Library {
-    name: "",
-    scope: "",
-    system: "",
-    receive_is_process: false,
-    work_ends: WorkEnds::WithHandler,
-    id_is_offset: false,
-    queue_in_name: false,
-    first_id_of_batch: false,
-    comma_pair: false,
-    ignore_conversation: false,
-    ignore_temporary: false,
-};
+const PLAIN: Library = library("", "", "");
 
 const fn library(scope: &'static str, name: &'static str, system: &'static str) -> Library {
-    Library { scope, name, system, ..PLAIN }
+    Library { name, work_ends: WorkEnds::WithHandler, scope, system, habits: &[] }
 }
 
 /// All rows, sorted by scope.
 const LIBRARIES: &[Library] = &[
     library("@opentelemetry/instrumentation-amqplib", "amqplib", "rabbitmq")
-        .queue_in_name()
-        .ends(WorkEnds::WithSettlement),
+        .ends(WorkEnds::WithSettlement)
+        .with(&[QueueInName]),
     library("@opentelemetry/instrumentation-aws-lambda", "aws-lambda", ""),
     library("@opentelemetry/instrumentation-aws-sdk", "aws-sdk", ""),
     library("@opentelemetry/instrumentation-kafkajs", "kafkajs", "kafka"),
     library("Azure.Messaging.EventHubs", "azure-event-hubs", "eventhubs"),
     library("Azure.Messaging.ServiceBus", "azure-service-bus", "servicebus"),
-    library("MassTransit", "masstransit", "").receive_is_process(),
+    library("MassTransit", "masstransit", "").with(&[ReceiveIsProcess]),
     library("NServiceBus", "nservicebus", ""),
     library("OpenTelemetry.Instrumentation.ConfluentKafka", "confluent-kafka-dotnet", "kafka"),
     library("OpenTelemetry::Instrumentation::ActiveJob", "active-job", ""),
@@ -85,7 +83,7 @@ const LIBRARIES: &[Library] = &[
     library("OpenTelemetry::Instrumentation::RubyKafka", "ruby-kafka", "kafka"),
     library("OpenTelemetry::Instrumentation::Sidekiq", "sidekiq", "sidekiq"),
     library("RabbitMQ.Client", "rabbitmq-dotnet", "rabbitmq"),
-    library("Wolverine", "wolverine", "").receive_is_process(),
+    library("Wolverine", "wolverine", "").with(&[ReceiveIsProcess]),
     library("bullmq", "bullmq", "bullmq"),
     library("cloud.google.com/go/pubsub", "gcp-pubsub-go", "gcp_pubsub"),
     library("github.com/dnwe/otelsarama", "sarama", "kafka").ends(WorkEnds::AtOnce),
@@ -98,7 +96,7 @@ const LIBRARIES: &[Library] = &[
     library("io.opentelemetry.kafka", "kafka-java", "kafka"),
     library("io.opentelemetry.nats", "nats-java", "nats"),
     library("io.opentelemetry.pulsar", "pulsar-java", "pulsar"),
-    library("io.opentelemetry.rabbitmq", "rabbitmq-java", "rabbitmq"),
+    library("io.opentelemetry.rabbitmq", "rabbitmq-java", "rabbitmq").with(&[QueueInName]),
     library("io.opentelemetry.reactor-kafka", "reactor-kafka", "kafka"),
     library("io.opentelemetry.rocketmq", "rocketmq-java", "rocketmq"),
     library("io.opentelemetry.spring-integration", "spring-integration", ""),
@@ -106,57 +104,38 @@ const LIBRARIES: &[Library] = &[
     library("io.opentelemetry.spring-kafka", "spring-kafka", "kafka"),
     library("io.opentelemetry.spring-rabbit", "spring-rabbit", "rabbitmq"),
     library("io.opentelemetry.vertx-kafka", "vertx-kafka", "kafka"),
-    library("opentelemetry.instrumentation.aio_pika", "aio-pika", "rabbitmq")
-        .receive_is_process()
-        .ignore_temporary()
-        .comma_pair(),
-    library("opentelemetry.instrumentation.aiokafka", "aiokafka", "kafka").ends(WorkEnds::AtOnce).id_is_offset(),
+    library("opentelemetry.instrumentation.aio_pika", "aio-pika", "rabbitmq").with(&[
+        ReceiveIsProcess,
+        IgnoreTemporary,
+        CommaPair,
+    ]),
+    library("opentelemetry.instrumentation.aiokafka", "aiokafka", "kafka").ends(WorkEnds::AtOnce).with(&[IdIsOffset]),
     library("opentelemetry.instrumentation.aws_lambda", "aws-lambda-python", ""),
     library("opentelemetry.instrumentation.boto3sqs", "boto3sqs", "aws_sqs")
         .ends(WorkEnds::AtNextPoll)
-        .ignore_conversation(),
-    library("opentelemetry.instrumentation.botocore", "botocore", "").first_id_of_batch(),
+        .with(&[IgnoreConversation]),
+    library("opentelemetry.instrumentation.botocore", "botocore", "").with(&[FirstIdOfBatch]),
     library("opentelemetry.instrumentation.celery", "celery", "celery"),
     library("opentelemetry.instrumentation.confluent_kafka", "confluent-kafka", "kafka")
         .ends(WorkEnds::AtNextPoll)
-        .id_is_offset(),
+        .with(&[IdIsOffset]),
     library("opentelemetry.instrumentation.kafka", "kafka-python", "kafka").ends(WorkEnds::AtOnce),
-    library("opentelemetry.instrumentation.pika", "pika", "rabbitmq").receive_is_process().ignore_temporary(),
+    library("opentelemetry.instrumentation.pika", "pika", "rabbitmq").with(&[ReceiveIsProcess, IgnoreTemporary]),
     // Micrometer's observations as Spring Boot exports them: a listener's operation is `receive` and spans the handler.
-    library("org.springframework.boot", "spring", "").receive_is_process(),
+    library("org.springframework.boot", "spring", "").with(&[ReceiveIsProcess]),
 ];
 
 impl Library {
-    const fn receive_is_process(self) -> Library {
-        Library { receive_is_process: true, ..self }
-    }
-
-    const fn ignore_temporary(self) -> Library {
-        Library { ignore_temporary: true, ..self }
-    }
-
-    const fn id_is_offset(self) -> Library {
-        Library { id_is_offset: true, ..self }
-    }
-
-    const fn queue_in_name(self) -> Library {
-        Library { queue_in_name: true, ..self }
-    }
-
-    const fn first_id_of_batch(self) -> Library {
-        Library { first_id_of_batch: true, ..self }
-    }
-
-    const fn comma_pair(self) -> Library {
-        Library { comma_pair: true, ..self }
-    }
-
-    const fn ignore_conversation(self) -> Library {
-        Library { ignore_conversation: true, ..self }
+    const fn with(self, habits: &'static [Habit]) -> Library {
+        Library { habits, ..self }
     }
 
     const fn ends(self, work_ends: WorkEnds) -> Library {
         Library { work_ends, ..self }
+    }
+
+    pub(super) fn has(&self, habit: Habit) -> bool {
+        self.habits.contains(&habit)
     }
 
     /// The library whose scope has this name; one without habits if it is not in the table.

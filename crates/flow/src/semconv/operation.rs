@@ -114,6 +114,11 @@ pub(super) fn span_name_without_role(name: &str) -> &str {
     }
 }
 
+/// The queue of a consumer span that is named `{queue} process`; empty for other names.
+pub(super) fn queue_of_span_name(name: &str) -> &str {
+    name.strip_suffix(" process").unwrap_or_default()
+}
+
 /// What a call of an AWS service does with messages; nothing for calls about queues and topics themselves.
 pub(super) fn role_of_aws_call(operation: &str) -> Option<Role> {
     match operation {

@@ -5,7 +5,7 @@
 use model::{LinkRef, SpanKind, SpanRef, StatusCode};
 
 use super::fields::{Field, Fields};
-use super::library::Library;
+use super::library::{Habit, Library};
 use super::operation::{self, Role, Settlement};
 use super::word::{self, Word};
 use super::{DeadLetter, LinkedMessage, MessageFacts, Messaging, RawDestination, SentAt, SentAtSource};
@@ -38,7 +38,7 @@ fn about<'a>(span: SpanRef<'a>, fields: &Fields<'a>, by_kind: bool) -> Option<Me
     let links = span.batch.link_ranges.get(span.index).len();
     let destination = destination(span, fields, library, role, system);
     let mut message = message(fields, library);
-    if library.first_id_of_batch && names_first_of_batch(fields) {
+    if library.has(Habit::FirstIdOfBatch) && names_first_of_batch(fields) {
         message.id = Word::default();
     }
     Some(Messaging {
@@ -80,7 +80,7 @@ fn role(span: SpanRef<'_>, fields: &Fields<'_>, library: &Library, word: &str, a
     let kind = kind(span, fields);
     let role = operation::role_of_word(word);
     if let Some(role) = role {
-        let handler = role == Role::Receive && library.receive_is_process && kind == SpanKind::CONSUMER;
+        let handler = role == Role::Receive && library.has(Habit::ReceiveIsProcess) && kind == SpanKind::CONSUMER;
         return Some(if handler { Role::Process } else { role });
     }
     if !aws_system.is_empty() {
@@ -167,19 +167,19 @@ fn destination<'a>(
     system: &str,
 ) -> RawDestination<'a> {
     let mut destination = written_destination(fields);
-    destination.temporary &= !library.ignore_temporary;
-    if library.comma_pair
+    destination.temporary &= !library.has(Habit::IgnoreTemporary);
+    if library.has(Habit::CommaPair)
         && let Some((exchange, routing_key)) = destination.name.split_once(',')
     {
         (destination.name, destination.exchange, destination.routing_key) = (exchange, Some(exchange), routing_key);
     }
-    if destination.partition.is_empty() && library.id_is_offset {
+    if destination.partition.is_empty() && library.has(Habit::IdIsOffset) {
         destination.partition = place_in_log(fields).map_or(Word::default(), |(partition, _)| Word::Text(partition));
     }
     read_source(&mut destination, fields.text(Field::Source), system);
     let consumes = role >= Role::Receive;
-    if consumes && library.queue_in_name {
-        destination.queue = operation::span_name_without_role(span.name());
+    if consumes && library.has(Habit::QueueInName) && destination.queue.is_empty() {
+        destination.queue = operation::queue_of_span_name(span.name());
     }
     // A bus address is a URL, and what a URL names is found where destinations are; brokers' addresses name nothing.
     if !matches!(system, "aws_sqs" | "servicebus") && fields.key(Field::Url) == "messaging.url" {
@@ -245,7 +245,8 @@ fn settlement(span: SpanRef<'_>, fields: &Fields<'_>, role: Role, word: &str) ->
         "ChangeMessageVisibility" => Some(Settlement::Returned),
         _ => None,
     };
-    let said = disposition.or_else(by_name).or_else(by_word).or_else(by_state).or_else(by_call);
+    let by_span_name = || operation::settlement_of_word(span.name());
+    let said = disposition.or_else(by_name).or_else(by_word).or_else(by_state).or_else(by_call).or_else(by_span_name);
     said.or_else(|| (role == Role::Process && span.status() == StatusCode::ERROR).then(|| settled_in_error(span)))
 }
 
@@ -261,10 +262,14 @@ fn settled_in_error(span: SpanRef<'_>) -> Settlement {
 
 /// What was said of one message.
 fn message<'a>(fields: &Fields<'a>, library: &Library) -> MessageFacts<'a> {
-    let in_log = if library.id_is_offset { place_in_log(fields) } else { None };
+    let in_log = if library.has(Habit::IdIsOffset) { place_in_log(fields) } else { None };
     MessageFacts {
         id: if in_log.is_some() { Word::default() } else { fields.word(Field::MessageId) },
-        conversation_id: if library.ignore_conversation { Word::default() } else { fields.word(Field::Conversation) },
+        conversation_id: if library.has(Habit::IgnoreConversation) {
+            Word::default()
+        } else {
+            fields.word(Field::Conversation)
+        },
         offset: fields.number(Field::Offset).or(in_log.map(|(_, offset)| offset)),
         key: fields.word(Field::Key),
         attempt: attempt(fields),

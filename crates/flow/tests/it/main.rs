@@ -1,4 +1,5 @@
 //! What `flow` makes of spans: golden views of what real instrumentations emit, and properties of the joining of hops.
 
+mod bindings;
 mod recorded;
 mod show;

@@ -7,13 +7,13 @@ use crate::show::Page;
 
 pub(crate) fn recorded(name: &str) -> SpanBatch {
     let path = format!("{}/tests/recorded/{name}.otlp", env!("CARGO_MANIFEST_DIR"));
-    let body = std::fs::read(path).unwrap();
-    decode(Format::OtlpProtobuf, &body, &Limits::DEFAULT).unwrap().batch
+    let body = std::fs::read(path).expect("the recording is there");
+    decode(Format::OtlpProtobuf, &body, &Limits::DEFAULT).expect("the recording is a request").batch
 }
 
 fn check(name: &str) {
     let batch = recorded(name);
-    insta::assert_snapshot!(name, Page::new(&batch).write(|_, _| {}));
+    insta::assert_snapshot!(name, Page::new(&batch).write());
 }
 
 macro_rules! libraries {
@@ -38,4 +38,8 @@ libraries!(
     amqplib,
     kafkajs,
     aws_sdk,
+    java_rabbitmq,
+    java_rabbitmq_stable,
+    java_kafka,
+    java_kafka_stable,
 );
