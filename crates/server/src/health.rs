@@ -13,7 +13,7 @@ use store::metrics::DURATION_BUCKETS_S;
 
 use crate::app::App;
 use crate::metrics::Reading;
-use crate::metrics::ReadingValue::{Counter, Gauge, Seconds};
+use crate::metrics::ReadingValue::{Counter, Gauge, Ratio, Seconds};
 
 /// The paths of this module.
 pub fn router(app: Arc<App>) -> Router {
@@ -62,7 +62,7 @@ fn readings(app: &App) -> Vec<Reading> {
         gauge("memtable_bytes", "Bytes of spans that are not sealed yet", stats.memtable_bytes),
         gauge("wal_queued_bytes", "Bytes of requests that wait for the disk", stats.queued_bytes),
     ]);
-    let counters: [(&str, &str, &store::metrics::Counter); 11] = [
+    let counters: [(&str, &str, &store::metrics::Counter); 17] = [
         ("applied_spans", "Spans made searchable, replayed ones included", &counted.spans_applied),
         ("wal_written_bytes", "Bytes written to the write-ahead log", &counted.wal_bytes_written),
         ("wal_errors", "Writes or syncs of the write-ahead log that failed", &counted.wal_errors),
@@ -71,14 +71,30 @@ fn readings(app: &App) -> Vec<Reading> {
         ("sealed_segments", "Segments written", &counted.segments_sealed),
         ("sealed_bytes", "Bytes of segments written", &counted.segment_bytes_written),
         ("duplicate_spans", "Spans that arrived again and were stored once", &counted.duplicates_dropped),
+        ("compacted_segments", "Segments that were merged into others", &counted.merged_segments),
+        ("compaction_read_bytes", "Bytes of segments that were read to be merged", &counted.merge_bytes_read),
+        ("compaction_written_bytes", "Bytes of merged segments", &counted.merge_bytes_written),
+        ("compaction_spans", "Spans of merged segments", &counted.merge_spans_written),
+        (
+            "compaction_duplicate_spans",
+            "Records of spans left out of merged segments as there was a later one",
+            &counted.merge_duplicates_dropped,
+        ),
+        ("compaction_errors", "Merges of segments that failed", &counted.merge_errors),
         ("seal_errors", "Tries to seal that failed", &counted.seal_errors),
         ("quarantined_segments", "Damaged segments moved aside", &counted.segments_quarantined),
         ("dropped_days", "Days dropped by retention", &counted.days_dropped),
     ];
     readings.extend(counters.into_iter().map(|(name, help, counter)| reading(name, help, Counter(counter.get()))));
-    let (counts, sum_seconds) = counted.syncs.get();
-    let bounds = DURATION_BUCKETS_S.into_iter().chain([f64::INFINITY]);
-    let buckets = bounds.zip(counts).collect();
-    readings.push(reading("wal_sync", "Syncs of the write-ahead log", Seconds { buckets, sum_seconds }));
+    let help = "Bytes written to log and segments, merging included, for each byte of sealed segments, since the start";
+    readings.push(reading("write_amplification", help, Ratio(counted.write_amplification())));
+    for (name, help, durations) in [
+        ("wal_sync", "Syncs of the write-ahead log", &counted.syncs),
+        ("compaction", "Merges of segments", &counted.merges),
+    ] {
+        let (counts, sum_seconds) = durations.get();
+        let buckets = DURATION_BUCKETS_S.into_iter().chain([f64::INFINITY]).zip(counts).collect();
+        readings.push(reading(name, help, Seconds { buckets, sum_seconds }));
+    }
     readings
 }

@@ -75,6 +75,8 @@ pub struct Reading {
 pub enum ReadingValue {
     /// Something that goes up and down.
     Gauge(u64),
+    /// A ratio.
+    Ratio(f64),
     /// Something that only grows.
     Counter(u64),
     /// Durations: (upper bound in seconds, how many in this bucket alone) with the sum in seconds.
@@ -229,13 +231,14 @@ impl prometheus_client::collector::Collector for Readings {
         for Reading { name, help, value } in self.0.iter() {
             let unit = matches!(value, ReadingValue::Seconds { .. }).then_some(Unit::Seconds);
             let metric_type = match value {
-                ReadingValue::Gauge(_) => MetricType::Gauge,
+                ReadingValue::Gauge(_) | ReadingValue::Ratio(_) => MetricType::Gauge,
                 ReadingValue::Counter(_) => MetricType::Counter,
                 ReadingValue::Seconds { .. } => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), metric_type)?;
             match value {
                 ReadingValue::Gauge(value) => metric.encode_gauge(value)?,
+                ReadingValue::Ratio(value) => metric.encode_gauge(value)?,
                 ReadingValue::Counter(value) => metric.encode_counter::<NoLabelSet, _, u64>(value, None)?,
                 ReadingValue::Seconds { buckets, sum_seconds } => {
                     let count = buckets.iter().map(|(_, count)| count).sum();

@@ -18,6 +18,7 @@
 //! | [`wal`], [`commit`] | step append |
 //! | [`memtable`], [`tables`] | step apply; what is live |
 //! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
+//! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`catalog`] | what readers see |
 //! | [`walk`] | everything, each span once |
@@ -30,6 +31,7 @@ pub mod backup;
 pub mod catalog;
 pub mod clock;
 mod commit;
+mod compact;
 pub mod disk;
 pub mod error;
 mod filenames;

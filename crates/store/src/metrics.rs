@@ -63,10 +63,34 @@ pub struct Metrics {
     pub segment_bytes_written: Counter,
     /// Spans that were in a memtable twice and are stored once.
     pub duplicates_dropped: Counter,
+    /// Merges of segments.
+    pub merges: Durations,
+    /// Segments that were merged into others.
+    pub merged_segments: Counter,
+    /// Bytes of segments read to be merged.
+    pub merge_bytes_read: Counter,
+    /// Bytes of merged segments.
+    pub merge_bytes_written: Counter,
+    /// Spans of merged segments.
+    pub merge_spans_written: Counter,
+    /// Records of spans that were left out in a merge, as there was a later one.
+    pub merge_duplicates_dropped: Counter,
+    /// Merges that failed.
+    pub merge_errors: Counter,
     /// Tries to seal that failed.
     pub seal_errors: Counter,
     /// Segments moved to quarantine.
     pub segments_quarantined: Counter,
     /// Days dropped by retention.
     pub days_dropped: Counter,
+}
+
+impl Metrics {
+    /// Bytes written for each byte of a sealed segment since the start: to the log, to the segment, and again by merging. 0 before
+    /// anything is sealed.
+    pub fn write_amplification(&self) -> f64 {
+        let (log, sealed, merged) =
+            (self.wal_bytes_written.get(), self.segment_bytes_written.get(), self.merge_bytes_written.get());
+        if sealed == 0 { 0.0 } else { (log + sealed + merged) as f64 / sealed as f64 }
+    }
 }

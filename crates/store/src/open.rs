@@ -1,5 +1,7 @@
 //! Opening a data directory: lock, format, manifest, segments, and the replay of the WAL.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,8 +109,7 @@ fn open_segments(
     let mut segments = open_or_quarantine(disk, data, metrics, cache, &mut manifest)?;
     segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
     if !known {
-        // Memtables are sealed in order: what is older than the youngest segment's first WAL file was sealed completely.
-        let sealed_through = segments.iter().map(|segment| segment.meta.wal_first.saturating_sub(1)).max();
+        let sealed_through = segments.iter().map(|segment| segment.meta.wal_sealed_through()).max();
         manifest.wal_sealed_through = sealed_through.unwrap_or(0);
     }
     let save = || manifest.save(disk, data);
@@ -139,10 +140,19 @@ fn open_or_quarantine(
 ) -> Result<Vec<Arc<Segment>>, StoreError> {
     let mut segments = Vec::new();
     let mut kept = Vec::new();
-    for entry in std::mem::take(&mut manifest.segments) {
+    // Merged segments have higher numbers than those they were made of. When the manifest is lost, these may be here as well.
+    let mut replaced: BTreeSet<u64> = BTreeSet::new();
+    let mut entries = std::mem::take(&mut manifest.segments);
+    entries.sort_unstable_by_key(|entry| Reverse(entry.id));
+    for entry in entries {
         let directory = filenames::segment_directory(data, &entry.day, entry.id);
+        if replaced.contains(&entry.id) {
+            disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+            continue;
+        }
         match Segment::open(disk, &directory, cache) {
             Ok(segment) => {
+                replaced.extend(&segment.meta.merged_from);
                 segments.push(Arc::new(segment));
                 kept.push(entry);
             }

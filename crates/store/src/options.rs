@@ -31,6 +31,11 @@ pub const SEAL_IDLE_BYTES_MIN: usize = 8 << 20;
 /// A memtable is sealed at the latest at this age.
 pub const SEAL_AGE_MAX_NS: u64 = 30 * 60 * 1_000_000_000;
 
+/// Segments of a day and of about the same size that are merged into one.
+pub const MERGE_SEGMENTS_MIN: usize = 8;
+/// Segments merged at once, at the most.
+pub const MERGE_SEGMENTS_MAX: usize = 64;
+
 /// What an OK means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -54,6 +59,8 @@ pub struct StoreOptions {
     pub memtable_bytes_max: usize,
     /// Unpacked pages of segments that are kept in memory, in bytes.
     pub page_cache_bytes: u64,
+    /// So many segments of a day and of about the same size are merged into one; 0 for never.
+    pub merge_segments_min: usize,
     /// Appends are refused as retryable when the WAL is larger than this.
     pub wal_bytes_max: u64,
     /// Days that ended longer ago are dropped.
@@ -74,6 +81,7 @@ impl StoreOptions {
             durability: Durability::Fsync,
             memtable_bytes_max: 64 << 20,
             page_cache_bytes: 48 << 20,
+            merge_segments_min: MERGE_SEGMENTS_MIN,
             wal_bytes_max: 4 << 30,
             retention_age_ns: None,
             retention_bytes: None,

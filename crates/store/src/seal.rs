@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use crate::clock::DAY_NS;
 use crate::commit::CommitQueue;
+use crate::compact::Compactor;
+use crate::compact::handover::Handover;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::filenames::{self, UNPLACED};
@@ -50,6 +52,7 @@ pub(crate) struct Sealer {
     dropping: Vec<String>,
     /// WAL files are there that are done with.
     wal_remains: bool,
+    compactor: Compactor,
 }
 
 impl Sealer {
@@ -62,7 +65,14 @@ impl Sealer {
         cache: Arc<PageCache>,
     ) -> Self {
         let (unpublished, dropping) = (Vec::new(), Vec::new());
-        Sealer { options, queue, tables, metrics, manifest, cache, unpublished, dropping, wal_remains: false }
+        let wal_remains = false;
+        let compactor = Compactor::new(options.clone(), Arc::clone(&tables), Arc::clone(&metrics));
+        Sealer { options, queue, tables, metrics, manifest, cache, unpublished, dropping, wal_remains, compactor }
+    }
+
+    /// Where the merging thread finds what to do.
+    pub(crate) fn handover(&self) -> Arc<Handover> {
+        self.compactor.handover()
     }
 
     /// Seals until the store stops.
@@ -82,10 +92,13 @@ impl Sealer {
             if self.tables.stopping() {
                 return;
             }
+            let may_begin = self.unpublished.is_empty();
+            self.compactor.step(&mut self.manifest, may_begin);
             self.seal_when_quiet();
             if sealed {
                 retry_interval = RETRY_INTERVAL_MIN;
-                self.tables.wait(generation, LOOK_INTERVAL);
+                let merging = self.compactor.look_again().unwrap_or(LOOK_INTERVAL).max(RETRY_INTERVAL_MIN);
+                self.tables.wait(generation, merging.min(LOOK_INTERVAL));
             } else {
                 // Not woken by what is frozen meanwhile: that waits behind what has just failed.
                 self.tables.wait(self.tables.generation(), retry_interval);
@@ -114,10 +127,12 @@ impl Sealer {
         let batches: Vec<_> = memtable.batches().iter().map(|held| Arc::clone(&held.batch)).collect();
         let source = SealSource::new(&batches);
         let rows = ordered_rows(&source);
-        let dropped = memtable.stats().spans - rows.len();
+        let stats = memtable.stats();
+        let dropped = stats.spans - rows.len();
         for (day, rows) in rows_by_day(rows) {
             if self.unpublished.iter().all(|segment| segment.meta.day != day) {
-                let finished = self.write(day, wal_range, &source, &rows)?;
+                let memory_bytes = stats.bytes as u64 * rows.len() as u64 / stats.spans.max(1) as u64;
+                let finished = self.write(day, wal_range, memory_bytes, &source, &rows)?;
                 self.unpublished.push(finished);
             }
         }
@@ -126,35 +141,20 @@ impl Sealer {
         Ok(())
     }
 
-    /// Writes the rows of a day. What of it fails is removed at once: it would take space that may be what is missing.
     fn write(
         &mut self,
         day: String,
         (wal_first, wal_last): (u64, u64),
+        memory_bytes: u64,
         source: &SealSource<'_>,
         rows: &[RowAt],
     ) -> Result<Arc<Segment>, StoreError> {
         let id = self.manifest.next_segment_id;
         self.manifest.next_segment_id += 1;
         let created_unix_nano = self.options.clock.now_unix_nano();
-        let (disk, data) = (&*self.options.disk, &self.options.directory);
-        let place = filenames::segment_directory(data, &day, id);
-        let spec = SegmentSpec { id, day, wal_first, wal_last, created_unix_nano };
-        let written = write_segment(disk, data, &spec, source, rows).and_then(|directory| {
-            let opened = Segment::open(disk, &directory, &self.cache).map(Arc::new);
-            opened.map_err(|error| StoreError::Corrupt {
-                path: directory,
-                reason: format!("it was just written and cannot be read: {error}"),
-            })
-        });
-        if written.is_err() {
-            for left in [place.with_extension(&filenames::ASIDE[1..]), place] {
-                if let Err(error) = remove_directory_if_there(disk, &left) {
-                    tracing::warn!(%error, "an unfinished segment could not be removed; the next start does it");
-                }
-            }
-        }
-        written
+        let merged_from = Vec::new();
+        let spec = SegmentSpec { id, day, wal_first, wal_last, created_unix_nano, memory_bytes, merged_from };
+        write_and_open(&*self.options.disk, &self.options.directory, &self.cache, &spec, source, rows)
     }
 
     fn publish(&mut self, memtable: &Arc<Memtable>, wal_last: u64) -> Result<(), StoreError> {
@@ -253,7 +253,34 @@ impl Sealer {
     }
 }
 
-fn remove_directory_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+/// Writes a segment and opens it. What of it fails is removed at once: it would take space that may be what is missing.
+pub(crate) fn write_and_open(
+    disk: &dyn Disk,
+    data: &Path,
+    cache: &Arc<PageCache>,
+    spec: &SegmentSpec,
+    source: &SealSource<'_>,
+    rows: &[RowAt],
+) -> Result<Arc<Segment>, StoreError> {
+    let place = filenames::segment_directory(data, &spec.day, spec.id);
+    let written = write_segment(disk, data, spec, source, rows).and_then(|directory| {
+        let opened = Segment::open(disk, &directory, cache).map(Arc::new);
+        opened.map_err(|error| StoreError::Corrupt {
+            path: directory,
+            reason: format!("it was just written and cannot be read: {error}"),
+        })
+    });
+    if written.is_err() {
+        for left in [place.with_extension(&filenames::ASIDE[1..]), place] {
+            if let Err(error) = remove_directory_if_there(disk, &left) {
+                tracing::warn!(%error, "an unfinished segment could not be removed; the next start does it");
+            }
+        }
+    }
+    written
+}
+
+pub(crate) fn remove_directory_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove_directory(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

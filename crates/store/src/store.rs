@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::commit::{CommitQueue, Committer, Done, Request};
+use crate::compact::merge::Merger;
 use crate::disk::Lock;
 use crate::error::{AppendError, StoreError};
 use crate::metrics::Metrics;
@@ -17,7 +18,7 @@ use crate::tables::Tables;
 
 /// Spans on disk.
 ///
-/// Two threads belong to it: one that commits and one that seals. Dropping the store stops both; everything acknowledged is
+/// Three threads belong to it: one that commits, one that seals and one that merges. Dropping the store stops both; everything acknowledged is
 /// on disk at any time, so nothing special has to happen before.
 #[derive(Debug)]
 pub struct Store {
@@ -64,11 +65,20 @@ impl Store {
         let committer =
             Committer::new(options.clone(), Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics), wal);
         let (for_queue, for_tables, for_metrics) = (Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics));
+        let for_merging = Arc::clone(&cache);
         let sealer = Sealer::new(options.clone(), for_queue, for_tables, for_metrics, manifest, cache);
+        let merger = Merger {
+            options: options.clone(),
+            tables: Arc::clone(&tables),
+            metrics: Arc::clone(&metrics),
+            cache: for_merging,
+            handover: sealer.handover(),
+        };
         // From here on the store's own drop ends what was begun.
         let mut store = Store { options, queue, tables, metrics, threads: Vec::new(), _lock: lock };
         store.spawn("commit", || committer.run())?;
         store.spawn("seal", || sealer.run())?;
+        store.spawn("merge", || merger.run())?;
         Ok(store)
     }
 

@@ -125,7 +125,8 @@ impl Tables {
         self.notify();
     }
 
-    fn notify(&self) {
+    /// Wakes whoever waits for something to change.
+    pub(crate) fn notify(&self) {
         self.signal.lock().expect(POISON).generation += 1;
         self.changed.notify_all();
     }

@@ -29,9 +29,18 @@ pub(crate) struct SegmentMeta {
     pub(crate) traces: u64,
     pub(crate) start_min_unix_nano: u64,
     pub(crate) start_max_unix_nano: u64,
+    /// About how much memory its spans take as batches.
+    #[serde(default)]
+    pub(crate) memory_bytes: u64,
+    /// Numbers of the segments it was merged from; it takes their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) merged_from: Vec<u64>,
     pub(crate) columns: Vec<AttributeColumn>,
     pub(crate) files: Vec<FileMeta>,
 }
+
+/// Usual memory of the spans behind a byte of the files.
+const MEMORY_PER_FILE_BYTE: u64 = 12;
 
 /// What comes between the checksummed text and its checksum, and what comes after it.
 const BEFORE_CHECKSUM: &str = ",\n  \"xxh3\": \"";
@@ -59,6 +68,17 @@ impl SegmentMeta {
 
     fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("the description of a segment is always JSON")
+    }
+
+    /// About how much memory its spans take as batches; guessed where it is not known.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        if self.memory_bytes > 0 { self.memory_bytes } else { self.bytes() * MEMORY_PER_FILE_BYTE }
+    }
+
+    /// Up to which WAL file all spans are in segments if this one is there: memtables are sealed in order, and merged once all of
+    /// their segments are named in the manifest.
+    pub(crate) fn wal_sealed_through(&self) -> u64 {
+        if self.merged_from.is_empty() { self.wal_first.saturating_sub(1) } else { self.wal_last }
     }
 
     /// Bytes of all files it names.
@@ -93,6 +113,8 @@ mod tests {
             traces: 2,
             start_min_unix_nano: 5,
             start_max_unix_nano: 6,
+            memory_bytes: 7,
+            merged_from: vec![1, 2],
             columns: Vec::new(),
             files: vec![file],
         };

@@ -134,10 +134,15 @@ impl Segment {
 
     /// Reads all rows of a trace, if the segment has any.
     pub(crate) fn trace(&self, id: TraceId) -> Result<Option<SpanBatch>, ReadError> {
+        self.trace_with(id, &Projection::all())
+    }
+
+    /// Reads some of all rows of a trace.
+    pub(crate) fn trace_with(&self, id: TraceId, projection: &Projection) -> Result<Option<SpanBatch>, ReadError> {
         let places = self.index.trace_rows(hash_text(&id.0))?;
         for place in places {
             let range = place.row as usize..(place.row + place.rows) as usize;
-            let batch = self.read(&[range], &Projection::all())?;
+            let batch = self.read(&[range], projection)?;
             if batch.rows.first().is_some_and(|row| row.trace_id == id) {
                 return Ok(Some(batch));
             }

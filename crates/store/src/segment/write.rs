@@ -47,6 +47,10 @@ pub(crate) struct SegmentSpec {
     pub(crate) wal_first: u64,
     pub(crate) wal_last: u64,
     pub(crate) created_unix_nano: u64,
+    /// About how much memory the spans take as batches.
+    pub(crate) memory_bytes: u64,
+    /// The segments it is merged from, if it is.
+    pub(crate) merged_from: Vec<u64>,
 }
 
 /// A file that is hashed while it is written, as a whole and piece by piece.
@@ -234,6 +238,8 @@ fn meta_of(
         traces,
         start_min_unix_nano: blocks.iter().map(|block| block.start_min).min().unwrap_or(0),
         start_max_unix_nano: blocks.iter().map(|block| block.start_max).max().unwrap_or(0),
+        memory_bytes: spec.memory_bytes,
+        merged_from: spec.merged_from.clone(),
         columns: columns.to_vec(),
         files: Vec::new(),
     }

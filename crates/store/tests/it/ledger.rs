@@ -84,7 +84,9 @@ impl World {
 
     pub(crate) fn options(&self) -> StoreOptions {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        StoreOptions { disk, clock: Arc::clone(&self.clock) as _, ..StoreOptions::new(DATA) }
+        // Merging takes part in every test.
+        let merge_segments_min = 2;
+        StoreOptions { disk, clock: Arc::clone(&self.clock) as _, merge_segments_min, ..StoreOptions::new(DATA) }
     }
 
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
@@ -172,6 +174,18 @@ impl Ledger {
         match found.keys().find(|key| !known.contains(key)) {
             Some(phantom) => Err(format!("{phantom:?} was never sent")),
             None => Ok(()),
+        }
+    }
+
+    /// Checks what must hold when the manifest was lost: what was acknowledged is there, unchanged, though maybe more than once.
+    pub(crate) fn check_keys(&self, store: &Store) {
+        let found = read_parts(store).expect("nothing is damaged");
+        for (&number, &(spans, _)) in self.sent.iter().filter(|(_, sent)| sent.1 == Answer::Stored) {
+            for span in numbered_batch(number, spans).spans() {
+                let forms = found.get(&span.key()).map_or(&[][..], Vec::as_slice);
+                assert!(!forms.is_empty(), "a span of batch {number} is lost");
+                assert!(forms.iter().all(|form| *form == normal_form(span)), "a span of batch {number} has changed");
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod directories;
 mod faults;
 mod histories;
 mod ledger;
+mod merging;
 mod round_trip;
 mod verify;
 mod walk;
