@@ -3,3 +3,4 @@
 mod bindings;
 mod recorded;
 mod show;
+mod written;
