@@ -1,4 +1,4 @@
-//! What people run: `cargo xtask setup | test | bench | tidy | deny`.
+//! What people run: `cargo xtask setup | test | nightly | bench | tidy | deny`.
 //!
 //! Beside the pipe, not in it: everything that must hold before a change lands is started from here, so that a person and a
 //! build machine run the same commands. It deliberately knows nothing of how Longspan works inside; it runs other programs
@@ -7,7 +7,9 @@
 mod bench;
 mod deny;
 mod files;
+mod nightly;
 mod setup;
+mod soak;
 mod steps;
 mod suite;
 mod tidy;
@@ -19,6 +21,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
+  nightly [--seed N] [--soak-minutes N] [--fuzz-minutes N] [--no-install]
+                                  the full counts of docs/reliability.md, the fuzzers, the instruction counts and a soak: hours
   setup [--no-install]            install what the tests need (announced, skipped when present)
   bench [--traces N] [--runs N] [--quick]
                                   the real server under load, as a table beside other systems' figures
@@ -47,6 +51,9 @@ fn run(args: &[String]) -> Result<()> {
     };
     if command == "bench" {
         return bench::run(flags);
+    }
+    if command == "nightly" {
+        return nightly::run(flags);
     }
     let allowed: &[&str] = match command.as_str() {
         "test" => &["--no-install", "--fast"],

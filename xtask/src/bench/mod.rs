@@ -84,7 +84,7 @@ fn bench(path: &str) -> Option<(String, String)> {
 }
 
 /// Where cargo puts what it builds for release.
-fn release_folder() -> std::path::PathBuf {
+pub(crate) fn release_folder() -> std::path::PathBuf {
     target_folder().join("release")
 }
 
