@@ -68,7 +68,7 @@ impl SpanStore for LocalStore {
     }
 
     fn trace(&self, id: TraceId) -> Result<Option<Trace>, QueryError> {
-        Ok(Trace::merge(id, &self.source().trace(id)?))
+        Ok(Trace::of(id, self.source().trace(id)?))
     }
 
     fn search(&self, search: &Search) -> Result<SearchPage, QueryError> {

@@ -3,10 +3,11 @@
 //! Traces are ordered by (start of the newest matching span, trace id), newest first. Parts wait in order of the latest key they
 //! can hold, candidates (traces of which a record matched) in order of theirs. In turn,
 //!
-//! * the best candidate is settled once no waiting part can hold a better key: its trace is loaded whole, its duplicates are removed, and
-//!   the filter decides again on what is left. It becomes a hit if its key holds, waits again if its key turned out to be
+//! * the best candidate is settled once no waiting part can hold a better key, together with those that come after it (neighbours lie in
+//!   the same pages): its trace is loaded whole, its duplicates are removed, and the filter decides again on what is left. It becomes a hit if its key holds, waits again if its key turned out to be
 //!   lower, and is dropped if nothing matches any more or its key belongs to an earlier page;
-//! * otherwise the best part is skipped, by its bounds and the pairs it cannot hold, or read.
+//! * otherwise the best part is skipped, by its bounds and the pairs it cannot hold, or read: with the filter narrowed to what it can
+//!   hold, and without the rows that are known to lack something.
 //!
 //! This is exact because the true key of a trace is the key of one of its matching records, so no trace is settled too late or
 //! with too low a key; and it stops at the limit, having read only parts that could hold something newer than the last hit.
@@ -16,17 +17,19 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use model::TraceId;
-use store::Projection;
+use model::{SpanBatch, TraceId};
+use store::Selection;
 
 use crate::contract::{PAGE_BYTES_MAX, QueryError, SEARCH_LIMIT_MAX, Search, SearchPage, TraceHit};
 use crate::cursor::Cursor;
-use crate::filter::Needed;
+use crate::filter::{Filter, Needed};
 use crate::source::{Part, Source};
 use crate::trace::Trace;
 
 /// Candidates that a part leaves at least, however small the page.
 const CANDIDATES_MIN: usize = 256;
+/// Candidates that are settled at once at the most: neighbours share the pages they are stored in.
+const SETTLED_AT_ONCE: usize = 64;
 
 /// The page of traces that a search asks for.
 pub fn search<S: Source>(source: &S, search: &Search) -> Result<SearchPage, QueryError> {
@@ -77,7 +80,6 @@ struct Run<'s, S: Source> {
     source: &'s S,
     search: &'s Search,
     needed: Needed,
-    projection: Projection,
     durations: RangeInclusive<u64>,
     /// Keys of this page are below this.
     below: Key,
@@ -99,7 +101,6 @@ impl<'s, S: Source> Run<'s, S> {
             source,
             search,
             needed: search.filter.needed(),
-            projection: search.filter.projection(),
             durations: search.filter.duration_bounds(),
             below: cursor.map_or(end, |cursor| cursor.min(end)),
             parts: BinaryHeap::new(),
@@ -132,20 +133,29 @@ impl<'s, S: Source> Run<'s, S> {
         Some((bounds.starts, bounds.durations))
     }
 
-    /// Whether a part can hold a match, by the pairs it cannot hold.
-    fn is_possible(&self, part: &S::Part) -> Result<bool, QueryError> {
+    /// What the filter comes to for a part, by the pairs it cannot hold; nothing if it cannot hold a match.
+    fn narrowed(&self, part: &S::Part) -> Result<Option<Filter>, QueryError> {
         let service = self.search.filter.required_service();
         let has_errors = service.map(|service| part.service_bounds(service).is_some_and(|bounds| bounds.errors > 0));
-        self.needed.is_possible(has_errors, &|hash| part.may_contain(hash))
+        let may_contain = |hash| part.may_contain(hash);
+        if !self.needed.is_possible(has_errors, &may_contain)? {
+            return Ok(None);
+        }
+        self.search.filter.narrowed(has_errors, &may_contain)
+    }
+
+    /// What spans of this page have, of those below a bound that a filter means.
+    fn selection(&self, filter: &Filter, below: Key) -> Selection {
+        let last = u64::try_from(below.start).unwrap_or(u64::MAX);
+        Selection { starts: self.search.range.start_unix_nano..=last, ..filter.selection() }
     }
 
     /// Makes candidates of traces that are known by their ids.
     fn propose(&mut self, ids: Vec<TraceId>) -> Result<(), QueryError> {
         for id in ids {
-            if self.settled.insert(id)
-                && let Some(candidate) = self.load(id)?
-            {
-                self.candidates.push(candidate);
+            if self.settled.insert(id) {
+                let records = self.source.trace(id)?;
+                self.candidates.extend(self.certain(id, records));
             }
         }
         Ok(())
@@ -167,34 +177,67 @@ impl<'s, S: Source> Run<'s, S> {
         Ok(self.page)
     }
 
-    /// Decides about the best candidate.
+    /// Accepts the best candidate if it is certain; decides about it, and others that will be next, if it is not.
     fn settle(&mut self) -> Result<(), QueryError> {
         let Some(candidate) = self.candidates.pop() else {
             return Ok(());
         };
         if let Some(hit) = candidate.hit {
             self.accept(candidate.key, hit);
-        } else if self.settled.insert(candidate.key.trace_id)
-            && let Some(mut certain) = self.load(candidate.key.trace_id)?
-        {
-            // Only a span that arrived since the search began can make it higher; pages must not go upwards for it.
-            certain.key = certain.key.min(candidate.key);
-            self.candidates.push(certain);
+            return Ok(());
+        }
+        let mut unsure = Vec::new();
+        let mut sure = Vec::new();
+        let mut next = Some(candidate);
+        while let Some(candidate) = next {
+            if candidate.hit.is_some() {
+                sure.push(candidate);
+            } else if self.settled.insert(candidate.key.trace_id) {
+                unsure.push(candidate);
+            }
+            next = if self.is_filled_by(&unsure, &sure) { None } else { self.pop_next() };
+        }
+        self.candidates.extend(sure);
+        self.load_all(&unsure)
+    }
+
+    /// Whether no more candidates need be settled now.
+    fn is_filled_by(&self, unsure: &[Candidate], sure: &[Candidate]) -> bool {
+        unsure.len() >= SETTLED_AT_ONCE || self.page.hits.len() + unsure.len() + sure.len() >= self.search.limit
+    }
+
+    /// The best candidate, if no part that waits can hold a better key.
+    fn pop_next(&mut self) -> Option<Candidate> {
+        let best_part = self.parts.peek().map(|waiting| waiting.below);
+        let is_next = |best: &Candidate| best_part.is_none_or(|below| best.key >= below);
+        if self.candidates.peek().is_some_and(is_next) { self.candidates.pop() } else { None }
+    }
+
+    /// Loads the traces of candidates, as many at once as the source likes; those left over wait again.
+    fn load_all(&mut self, unsure: &[Candidate]) -> Result<(), QueryError> {
+        let ids: Vec<TraceId> = unsure.iter().map(|candidate| candidate.key.trace_id).collect();
+        let traces = if ids.is_empty() { Vec::new() } else { self.source.traces(&ids)? };
+        for left in &unsure[traces.len()..] {
+            self.settled.remove(&left.key.trace_id);
+            self.candidates.push(Candidate { key: left.key, hit: None });
+        }
+        for (candidate, records) in unsure.iter().zip(traces) {
+            if let Some(mut certain) = self.certain(candidate.key.trace_id, records) {
+                // Only a span that arrived since the search began can make it higher; pages must not go upwards for it.
+                certain.key = certain.key.min(candidate.key);
+                self.candidates.push(certain);
+            }
         }
         Ok(())
     }
 
-    /// Loads a trace: a certain candidate, unless nothing matches or it belongs to an earlier page.
-    fn load(&self, id: TraceId) -> Result<Option<Candidate>, QueryError> {
-        let Some(trace) = Trace::merge(id, &self.source.trace(id)?) else {
-            return Ok(None);
-        };
+    /// A certain candidate out of a trace's records, unless nothing matches or it belongs to an earlier page.
+    fn certain(&self, id: TraceId, records: Vec<SpanBatch>) -> Option<Candidate> {
+        let trace = Trace::of(id, records)?;
         let matched = trace.matching(&self.search.filter, self.search.range);
-        let Some(start) = matched.iter().map(|&row| trace.spans.rows[row].start_unix_nano).max() else {
-            return Ok(None);
-        };
+        let start = matched.iter().map(|&row| trace.spans.rows[row].start_unix_nano).max()?;
         let key = Key { start: start.into(), trace_id: id };
-        Ok((key < self.below).then_some(Candidate { key, hit: Some(TraceHit { trace, matched }) }))
+        (key < self.below).then_some(Candidate { key, hit: Some(TraceHit { trace, matched }) })
     }
 
     fn accept(&mut self, key: Key, hit: TraceHit) {
@@ -208,12 +251,12 @@ impl<'s, S: Source> Run<'s, S> {
         let Some(Waiting { below, part }) = self.parts.pop() else {
             return Ok(());
         };
-        if !self.is_possible(&part)? {
+        let Some(filter) = self.narrowed(&part)? else {
             return Ok(());
-        }
-        let batch = part.read(&self.projection)?;
+        };
+        let batch = part.read_some(&filter.projection(), &self.selection(&filter, below))?;
         let mut best = Best::new(self.search.limit.max(CANDIDATES_MIN));
-        for row in self.search.filter.bind(&batch).rows().map(|row| &batch.rows[row]) {
+        for row in filter.bind(&batch).rows().map(|row| &batch.rows[row]) {
             let key = Key { start: row.start_unix_nano.into(), trace_id: row.trace_id };
             if key < below && row.start_unix_nano >= self.search.range.start_unix_nano {
                 best.offer(key);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::{SpanBatch, TraceId};
-use store::{Projection, ServiceBounds, Snapshot};
+use store::{Projection, Selection, ServiceBounds, Snapshot};
 
 use crate::contract::QueryError;
 
@@ -20,6 +20,11 @@ pub trait Source {
 
     /// All records of a trace, oldest first.
     fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError>;
+
+    /// As [`Source::trace`], for the first of several different traces, at least one: as many as are best read together.
+    fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<SpanBatch>>, QueryError> {
+        ids.iter().take(1).map(|&id| self.trace(id)).collect()
+    }
 
     /// The traces of which a record carries a link to a span of this trace, in any order, repeated or not.
     fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError>;
@@ -44,6 +49,12 @@ pub trait Part {
 
     /// The records with at least what is asked for filled in.
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError>;
+
+    /// As [`Part::read`], without some or all of the records that lack something of a selection.
+    fn read_some(&self, projection: &Projection, selection: &Selection) -> Result<Arc<SpanBatch>, QueryError> {
+        let _ = selection;
+        self.read(projection)
+    }
 }
 
 impl Source for Snapshot {
@@ -55,6 +66,10 @@ impl Source for Snapshot {
 
     fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError> {
         Ok(Snapshot::trace(self, id)?)
+    }
+
+    fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<SpanBatch>>, QueryError> {
+        Ok(Snapshot::traces(self, ids)?)
     }
 
     fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError> {
@@ -85,5 +100,9 @@ impl Part for store::Part {
 
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {
         Ok(store::Part::read(self, projection)?)
+    }
+
+    fn read_some(&self, projection: &Projection, selection: &Selection) -> Result<Arc<SpanBatch>, QueryError> {
+        Ok(store::Part::read_some(self, projection, selection)?)
     }
 }

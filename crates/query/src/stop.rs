@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{SpanBatch, TraceId};
-use store::{Projection, ServiceBounds};
+use store::{Projection, Selection, ServiceBounds};
 
 use crate::contract::QueryError;
 use crate::source::{Part, Source};
@@ -55,6 +55,11 @@ impl<S: Source> Source for Stoppable<S> {
         self.source.trace(id)
     }
 
+    fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<SpanBatch>>, QueryError> {
+        self.stop.check()?;
+        self.source.traces(ids)
+    }
+
     fn linking_traces(&self, id: TraceId) -> Result<Vec<TraceId>, QueryError> {
         self.stop.check()?;
         self.source.linking_traces(id)
@@ -86,5 +91,10 @@ impl<P: Part> Part for Stoppable<P> {
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {
         self.stop.check()?;
         self.source.read(projection)
+    }
+
+    fn read_some(&self, projection: &Projection, selection: &Selection) -> Result<Arc<SpanBatch>, QueryError> {
+        self.stop.check()?;
+        self.source.read_some(projection, selection)
     }
 }

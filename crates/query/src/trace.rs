@@ -42,6 +42,21 @@ impl Trace {
         (!merger.is_empty()).then(|| Trace { id, spans: merger.finish() })
     }
 
+    /// As [`Trace::merge`]. Records of one place that are in order already, each span once, stay as they are.
+    pub fn of(id: TraceId, mut records: Vec<SpanBatch>) -> Option<Trace> {
+        let key = |row: &model::SpanRow| (row.start_unix_nano, row.span_id, row.kind);
+        let is_whole = |batch: &SpanBatch| {
+            let mut seen: Vec<_> = batch.rows.iter().map(|row| (row.span_id, row.kind)).collect();
+            seen.sort_unstable();
+            let ordered = batch.rows.iter().all(|row| row.trace_id == id) && batch.rows.is_sorted_by_key(key);
+            ordered && seen.windows(2).all(|pair| pair[0] != pair[1])
+        };
+        match records.as_slice() {
+            [batch] if !batch.is_empty() && is_whole(batch) => records.pop().map(|spans| Trace { id, spans }),
+            _ => Trace::merge(id, &records),
+        }
+    }
+
     /// Rows of the spans that a filter means and that start within a range, in order.
     pub fn matching(&self, filter: &Filter, range: TimeRange) -> Vec<usize> {
         let bound = filter.bind(&self.spans);

@@ -20,7 +20,7 @@
 //! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
 //! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
-//! | [`snapshot`], [`catalog`] | what readers see |
+//! | [`snapshot`], [`selection`], [`catalog`] | what readers see; what they need not read |
 //! | [`walk`] | everything, each span once |
 //! | [`backup`] | a consistent copy of everything, taken at work |
 //! | [`verify`] | whether everything still is what was written |
@@ -42,6 +42,7 @@ mod open;
 pub mod options;
 mod seal;
 mod segment;
+mod selection;
 mod snapshot;
 mod store;
 mod tables;
@@ -56,5 +57,6 @@ pub use metrics::Metrics;
 pub use open::Replay;
 pub use options::{Durability, StoreOptions};
 pub use segment::source::{Intrinsic, intrinsic_pair_hash};
+pub use selection::Selection;
 pub use snapshot::{Fields, IncomingLink, Part, Projection, ServiceBounds, Snapshot, Wanted};
 pub use store::{Stats, Store};

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use model::text::hash_text;
 use model::{BatchMerger, Source, SpanBatch, SpanId, TraceId};
 
 use crate::catalog::Catalog;
 use crate::error::ReadError;
 use crate::memtable::{HeldBatch, Memtable};
 use crate::segment::Segment;
+use crate::segment::index::Place;
+use crate::selection::Selection;
 use crate::tables::Live;
+
+/// [`Snapshot::traces`] reads no further trace once those it has take so many rows.
+const TRACES_ROWS_MAX: u64 = 4 << 10;
 
 /// Which attributes of the spans themselves are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -126,6 +132,45 @@ impl Snapshot {
             }
         }
         Ok(batches)
+    }
+
+    /// As [`Snapshot::trace`], for the first of several traces, at least one: as many as are read at once within a bound. Traces that
+    /// lie side by side share the pages they are in.
+    pub fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<SpanBatch>>, ReadError> {
+        let hashes: Vec<u64> = ids.iter().map(|id| hash_text(&id.0)).collect();
+        let mut rows = vec![0; ids.len()];
+        let mut places: Vec<Vec<Place>> = Vec::with_capacity(self.segments.len());
+        for segment in self.segments.iter() {
+            let mut of_segment = Vec::new();
+            for (&hash, rows) in hashes.iter().zip(&mut rows) {
+                let found = segment.index.trace_rows(hash)?;
+                *rows += found.iter().map(|place| u64::from(place.rows)).sum::<u64>();
+                of_segment.extend(found);
+            }
+            places.push(of_segment);
+        }
+        let mut total = 0;
+        let fits = |rows: &&u64| {
+            total += **rows;
+            total <= TRACES_ROWS_MAX
+        };
+        let count = rows.iter().take_while(fits).count().max(1).min(ids.len());
+        let mut traces = vec![Vec::new(); count];
+        for (segment, mut places) in self.segments.iter().zip(places) {
+            places.retain(|place| hashes[..count].contains(&place.hash));
+            for (trace, found) in traces.iter_mut().zip(segment.traces(&ids[..count], places)?) {
+                trace.extend(found);
+            }
+        }
+        for memtable in &self.memtables {
+            for (trace, &id) in traces.iter_mut().zip(ids) {
+                let rows = memtable.trace(id);
+                if !rows.is_empty() {
+                    trace.push(pick_rows(&rows));
+                }
+            }
+        }
+        Ok(traces)
     }
 
     /// Links of spans of any trace that point at spans of this trace; each once.
@@ -284,6 +329,14 @@ impl Part {
     pub fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, ReadError> {
         match &self.0 {
             Kind::Block { segment, number } => Ok(Arc::new(segment.read_block(*number, projection)?)),
+            Kind::Memory(held) => Ok(Arc::clone(&held.batch)),
+        }
+    }
+
+    /// As [`Part::read`], without some or all of the spans that lack something of a selection.
+    pub fn read_some(&self, projection: &Projection, selection: &Selection) -> Result<Arc<SpanBatch>, ReadError> {
+        match &self.0 {
+            Kind::Block { segment, number } => Ok(Arc::new(segment.read_some(*number, projection, selection)?)),
             Kind::Memory(held) => Ok(Arc::clone(&held.batch)),
         }
     }

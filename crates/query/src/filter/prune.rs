@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 
 use model::attributes::pair_hash;
 use model::text::hash_text;
-use model::{Level, StatusCode, TraceId};
-use store::{Fields, Intrinsic, Projection, Wanted, intrinsic_pair_hash};
+use model::{Level, SpanKind, StatusCode, TraceId};
+use store::{Fields, Intrinsic, Projection, Selection, Wanted, intrinsic_pair_hash};
 
 use super::check::equal_texts;
 use super::{Field, Filter, Literal, Op};
@@ -65,6 +65,68 @@ impl Filter {
             Filter::Or(parts) => any_of(parts.iter().map(Filter::needed)),
             Filter::Compare { field, op: Op::Equal, value } => equality(field, value),
             Filter::Compare { .. } => Needed::Nothing,
+        }
+    }
+
+    /// A filter that means the same spans of a part, without what no span of it has, by `has_errors` and `may_contain` as in
+    /// [`Needed::is_possible`]. Nothing if it means none.
+    pub fn narrowed<E>(
+        &self,
+        has_errors: Option<bool>,
+        may_contain: &dyn Fn(u64) -> Result<bool, E>,
+    ) -> Result<Option<Filter>, E> {
+        let narrow = |part: &Filter| part.narrowed(has_errors, may_contain);
+        Ok(match self {
+            Filter::All | Filter::Exists(_) => Some(self.clone()),
+            Filter::Not(inner) => Some(narrow(inner)?.map_or(Filter::All, Filter::negate)),
+            Filter::And(parts) => {
+                let parts: Option<Vec<Filter>> = parts.iter().map(narrow).collect::<Result<_, E>>()?;
+                parts.map(Filter::and)
+            }
+            Filter::Or(parts) => {
+                let parts: Vec<Option<Filter>> = parts.iter().map(narrow).collect::<Result<_, E>>()?;
+                any_left(parts.into_iter().flatten().collect())
+            }
+            Filter::Compare { field: Field::Attribute { level: None, key }, op: Op::Equal, value } => {
+                let mut left = Vec::new();
+                for level in Level::ALL {
+                    let field = Field::attribute(Some(level), key);
+                    if equality(&field, value).is_possible(has_errors, may_contain)? {
+                        left.push(Filter::Compare { field, op: Op::Equal, value: value.clone() });
+                    }
+                }
+                if left.len() == Level::ALL.len() { Some(self.clone()) } else { any_left(left) }
+            }
+            Filter::Compare { field, op: Op::Equal, value } => {
+                let possible = equality(field, value).is_possible(has_errors, may_contain)?;
+                possible.then(|| self.clone())
+            }
+            Filter::Compare { .. } => Some(self.clone()),
+        })
+    }
+
+    /// What every span that the filter means is known to have.
+    pub fn selection(&self) -> Selection {
+        let mut selection = Selection { durations: self.duration_bounds(), ..Selection::default() };
+        self.select(&mut selection);
+        selection
+    }
+
+    fn select(&self, selection: &mut Selection) {
+        let (field, value) = match self {
+            Filter::And(parts) => return parts.iter().for_each(|part| part.select(selection)),
+            Filter::Compare { field, op: Op::Equal, value: Literal::Text(value) } => (field, value),
+            _ => return,
+        };
+        match field {
+            Field::Service => selection.service = Some(value.clone()),
+            Field::Name => selection.name = Some(value.clone()),
+            Field::Kind => selection.kind = SpanKind::from_name(value).map(|kind| kind.0),
+            Field::Status => selection.status = StatusCode::from_name(value).map(|status| status.0),
+            Field::Attribute { level: Some(Level::Span), key } => {
+                selection.attribute = Some((key.clone(), value.clone()));
+            }
+            _ => {}
         }
     }
 
@@ -203,6 +265,15 @@ fn equality(field: &Field, literal: &Literal) -> Needed {
         Field::StatusMessage | Field::Duration | Field::TraceId | Field::SpanId | Field::ParentSpanId => {
             Needed::Nothing
         }
+    }
+}
+
+/// Any of some filters; nothing if there are none.
+fn any_left(mut parts: Vec<Filter>) -> Option<Filter> {
+    match parts.len() {
+        0 => None,
+        1 => parts.pop(),
+        _ => Some(Filter::or(parts)),
     }
 }
 

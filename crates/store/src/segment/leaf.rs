@@ -7,13 +7,13 @@ use model::{TextId, TextTable};
 
 use crate::segment::page::{Damage, Levels, Page};
 
-/// Rows of a page, with the dictionary its numbers refer to.
+/// Rows of a page, with the dictionary if their values refer to it.
 #[derive(Debug, Clone)]
 pub(crate) struct PageRows {
     pub(crate) page: Arc<Page>,
     pub(crate) dictionary: Option<Arc<Page>>,
-    /// Within the page.
-    pub(crate) rows: Range<usize>,
+    /// Within the page; ascending and disjoint.
+    pub(crate) rows: Vec<Range<usize>>,
 }
 
 const SHORT: Damage = "a page has fewer values than rows";
@@ -25,25 +25,32 @@ impl PageRows {
     }
 
     fn is_empty(&self) -> bool {
-        matches!(self.page.levels, Levels::Nothing) || self.page.values_of(&self.rows).is_empty()
+        !self.page.has_values(&self.rows)
+    }
+
+    pub(crate) fn row_count(&self) -> usize {
+        self.rows.iter().map(Range::len).sum()
+    }
+
+    fn values(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().flat_map(|rows| self.page.values_of(rows))
     }
 
     /// Hands out the bytes of each value of the rows.
     pub(crate) fn each_bytes(&self, mut out: impl FnMut(&[u8])) -> Result<(), Damage> {
-        let values = self.page.values_of(&self.rows);
-        if values.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
         let mut damage = None;
         let numbers =
-            self.page.numbers(&values, |number| match self.dictionary().map(|page| page.bytes(number as usize)) {
+            self.page.numbers(&self.rows, |number| match self.dictionary().map(|page| page.bytes(number as usize)) {
                 Ok(Some(bytes)) => out(bytes),
                 _ => damage = Some(NO_DICTIONARY),
             });
         if let Some(read) = numbers {
             return read.and(damage.map_or(Ok(()), Err));
         }
-        for value in values {
+        for value in self.values() {
             out(self.page.bytes(value).ok_or(SHORT)?);
         }
         Ok(())
@@ -51,33 +58,69 @@ impl PageRows {
 
     /// Hands out each value of the rows as a number.
     pub(crate) fn each_number(&self, mut out: impl FnMut(i64)) -> Result<(), Damage> {
-        let values = self.page.values_of(&self.rows);
-        if values.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
         let mut damage = None;
         let numbers =
-            self.page.numbers(&values, |number| match self.dictionary().map(|page| page.number(number as usize)) {
+            self.page.numbers(&self.rows, |number| match self.dictionary().map(|page| page.number(number as usize)) {
                 Ok(Some(value)) => out(value),
                 _ => damage = Some(NO_DICTIONARY),
             });
         if let Some(read) = numbers {
             return read.and(damage.map_or(Ok(()), Err));
         }
-        for value in values {
+        for value in self.values() {
             out(self.page.number(value).ok_or(SHORT)?);
         }
         Ok(())
     }
 
+    /// For each row, whether its number is one of those; never, if it has none.
+    pub(crate) fn numbers_that(&self, holds: impl Fn(i64) -> bool) -> Result<Vec<bool>, Damage> {
+        let mut held = Vec::with_capacity(self.row_count());
+        self.each_number(|number| held.push(holds(number)))?;
+        Ok(self.spread(held))
+    }
+
+    /// For each row, whether its text is this one; never, if it has none.
+    pub(crate) fn texts_that_are(&self, text: &[u8]) -> Result<Vec<bool>, Damage> {
+        if self.is_empty() {
+            return Ok(vec![false; self.row_count()]);
+        }
+        let mut held = Vec::with_capacity(self.row_count());
+        let wanted =
+            self.dictionary.as_deref().and_then(|page| (0..page.rows).find(|&place| page.bytes(place) == Some(text)));
+        let wanted = wanted.map(|place| place as u32);
+        match self.page.numbers(&self.rows, |number| held.push(Some(number) == wanted)) {
+            Some(read) => read?,
+            None => self.each_bytes(|bytes| held.push(bytes == text))?,
+        }
+        Ok(self.spread(held))
+    }
+
+    /// For each row, whether it has a list.
+    pub(crate) fn rows_with_lists(&self) -> Vec<bool> {
+        self.rows.iter().cloned().flatten().map(|row| !self.page.values_of(&(row..row + 1)).is_empty()).collect()
+    }
+
+    /// What is known of each value as something known of each row.
+    fn spread(&self, held: Vec<bool>) -> Vec<bool> {
+        if matches!(self.page.levels, Levels::Required) {
+            return held;
+        }
+        let mut held = held.into_iter();
+        let rows = self.rows.iter().cloned().flatten();
+        rows.map(|row| self.page.is_present(row) && held.next().unwrap_or(true)).collect()
+    }
+
     /// Interns each distinct text of the rows once, and hands out each value's number in `text`.
     pub(crate) fn each_text(&self, text: &mut TextTable, mut out: impl FnMut(TextId)) -> Result<(), Damage> {
-        let values = self.page.values_of(&self.rows);
-        if values.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
-        let mut numbers = Vec::with_capacity(values.len());
-        match self.page.numbers(&values, |number| numbers.push(number)) {
+        let mut numbers = Vec::new();
+        match self.page.numbers(&self.rows, |number| numbers.push(number)) {
             Some(read) => read?,
             None => return self.each_bytes(|bytes| out(text.intern(bytes))),
         }
@@ -125,20 +168,15 @@ impl Known {
     }
 }
 
-/// Spreads values over rows: calls `row` with the place of each row that has a value.
+/// The places, among all rows asked for, of those that have a value.
 fn present_rows(pages: &[PageRows]) -> impl Iterator<Item = usize> {
-    let mut base = 0;
-    let rows = pages.iter().flat_map(move |pages| {
-        let start = base;
-        base += pages.rows.len();
-        let first = pages.rows.start;
-        pages.rows.clone().filter(|&row| pages.page.is_present(row)).map(move |row| start + row - first)
-    });
-    rows.into_iter()
+    let rows =
+        pages.iter().flat_map(|pages| pages.rows.iter().cloned().flatten().map(|row| pages.page.is_present(row)));
+    rows.enumerate().filter(|(_, is_present)| *is_present).map(|(place, _)| place)
 }
 
 fn row_count(pages: &[PageRows]) -> usize {
-    pages.iter().map(|pages| pages.rows.len()).sum()
+    pages.iter().map(PageRows::row_count).sum()
 }
 
 /// A flat text column; `None` if no row has a value.
@@ -215,16 +253,7 @@ impl NestedLeaf {
     pub(crate) fn read(pages: &[PageRows], as_numbers: bool) -> Result<NestedLeaf, Damage> {
         let mut leaf = NestedLeaf { entry_starts: vec![0], ..NestedLeaf::default() };
         for page in pages {
-            let Levels::Nested { repetition, definition, entry_starts, .. } = &page.page.levels else {
-                leaf.push_empty_rows(page.rows.len());
-                continue;
-            };
-            let entries = entry_starts[page.rows.start] as usize..entry_starts[page.rows.end] as usize;
-            let offset = leaf.definition.len() as u32;
-            leaf.repetition.extend_from_slice(&repetition[entries.clone()]);
-            leaf.definition.extend_from_slice(&definition[entries.clone()]);
-            let ends = &entry_starts[page.rows.start + 1..=page.rows.end];
-            leaf.entry_starts.extend(ends.iter().map(|end| end - entries.start as u32 + offset));
+            leaf.push_levels(page);
             if as_numbers {
                 page.each_number(|number| leaf.numbers.push(number))?;
             } else {
@@ -237,12 +266,31 @@ impl NestedLeaf {
         Ok(leaf)
     }
 
-    fn push_empty_rows(&mut self, rows: usize) {
-        for _ in 0..rows {
-            self.repetition.push(0);
-            self.definition.push(0);
-            self.entry_starts.push(self.definition.len() as u32);
+    fn push_levels(&mut self, page: &PageRows) {
+        for rows in &page.rows {
+            let mut next = rows.start;
+            if let Levels::Nested(lists) = &page.page.levels {
+                lists.each(rows, |row, repetition, definition| {
+                    self.push_empty_rows(row - next);
+                    self.push_row(repetition, definition);
+                    next = row + 1;
+                });
+            }
+            self.push_empty_rows(rows.end - next);
         }
+    }
+
+    fn push_row(&mut self, repetition: &[u8], definition: &[u8]) {
+        self.repetition.extend_from_slice(repetition);
+        self.definition.extend_from_slice(definition);
+        self.entry_starts.push(self.definition.len() as u32);
+    }
+
+    fn push_empty_rows(&mut self, rows: usize) {
+        let entries = self.definition.len();
+        self.repetition.resize(entries + rows, 0);
+        self.definition.resize(entries + rows, 0);
+        self.entry_starts.extend((1..=rows).map(|row| (entries + row) as u32));
     }
 
     /// Whether no row has a value.

@@ -71,18 +71,21 @@ impl<'a> Hybrid<'a> {
         Some((self.left, value))
     }
 
-    /// Takes whole bytes of a packed run of single bits, at most `count` bits; `None` if the next run is no such run.
-    pub(crate) fn take_bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+    /// Takes `count` values of the next run, which is a packed one of single bits: hands out several at once, the first lowest,
+    /// with how many they are. `None` if the next run is no such run, or shorter.
+    pub(crate) fn take_bits(&mut self, count: usize, mut bits: impl FnMut(u64, usize)) -> Option<()> {
         self.fill()?;
-        let Run::Packed(bit) = &mut self.run else { return None };
-        let bytes = self.left.min(count) / 8;
-        if self.width != 1 || !bit.is_multiple_of(8) || bytes == 0 {
+        let Run::Packed(start) = self.run else { return None };
+        if self.width != 1 || count > self.left {
             return None;
         }
-        let taken = self.bytes.get(*bit / 8..*bit / 8 + bytes)?;
-        *bit += bytes * 8;
-        self.left -= bytes * 8;
-        Some(taken)
+        for taken in (0..count).step_by(BITS_AT_A_TIME) {
+            let step = (count - taken).min(BITS_AT_A_TIME);
+            bits(word_at(self.bytes, start + taken) & ((1 << step) - 1), step);
+        }
+        self.run = Run::Packed(start + count);
+        self.left -= count;
+        Some(())
     }
 
     fn fill(&mut self) -> Option<()> {
@@ -106,8 +109,16 @@ impl<'a> Hybrid<'a> {
     }
 }
 
+/// How many bits [`Hybrid::take_bits`] hands out at once: as many as eight bytes hold wherever the first one begins in its byte.
+pub(crate) const BITS_AT_A_TIME: usize = 56;
+
 /// `width` bits, at most 32, from bit `bit` on.
 fn packed_at(bytes: &[u8], bit: usize, width: usize) -> u32 {
+    word_at(bytes, bit) as u32 & ((1u64 << width) - 1) as u32
+}
+
+/// At least [`BITS_AT_A_TIME`] bits from bit `bit` on; zeros beyond the end.
+fn word_at(bytes: &[u8], bit: usize) -> u64 {
     let first = bit / 8;
     let word = if let Some(eight) = bytes.get(first..first + 8) {
         u64::from_le_bytes(eight.try_into().expect("eight bytes"))
@@ -115,7 +126,7 @@ fn packed_at(bytes: &[u8], bit: usize, width: usize) -> u32 {
         let rest = bytes.get(first..).unwrap_or_default();
         rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
     };
-    (word >> (bit % 8)) as u32 & ((1u64 << width) - 1) as u32
+    word >> (bit % 8)
 }
 
 /// So many equal values become a repeated run. Shorter runs would be smaller here and larger once zstd has been over it, which finds

@@ -16,6 +16,7 @@
 //! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
 //! | [`cache`], [`leaf`], [`parquet_file`] | pages lately used; values of a column for some rows |
 //! | [`read`] | columns back to spans |
+//! | [`select`], [`find`] | which rows a search needs; several traces at once |
 //! | [`check`] | whether all of that still is what was written |
 //!
 //! Deliberately absent: which segments are live (that is [`crate::manifest`]) and when to write one ([`crate::seal`]).
@@ -27,6 +28,7 @@ pub(crate) mod columns;
 pub(crate) mod delta;
 pub(crate) mod encode;
 pub(crate) mod filter;
+pub(crate) mod find;
 pub(crate) mod group;
 pub(crate) mod index;
 pub(crate) mod layout;
@@ -39,6 +41,7 @@ pub(crate) mod page;
 pub(crate) mod parquet_file;
 pub(crate) mod pieces;
 pub(crate) mod read;
+pub(crate) mod select;
 pub(crate) mod source;
 pub(crate) mod thrift;
 pub(crate) mod varint;

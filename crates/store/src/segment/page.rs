@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::segment::delta::{join, unpack_delta};
-use crate::segment::levels::Hybrid;
+use crate::segment::levels::{BITS_AT_A_TIME, Hybrid};
 use crate::segment::thrift::{PageHeader, PageKind, page_header};
 
 /// Bytes a page may claim to unpack to.
@@ -48,8 +48,63 @@ pub(crate) enum Levels {
     Optional(RowBits),
     /// No row has any.
     Nothing,
-    /// Rows have lists: the levels of every entry, and where each row's entries and values begin.
-    Nested { repetition: Vec<u8>, definition: Vec<u8>, entry_starts: Vec<u32>, value_starts: Vec<u32> },
+    /// Some rows have lists.
+    Nested(Lists),
+}
+
+/// The rows of a page that have a list. The others, mostly by far, have one entry with levels of zero, and take no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// Ascending.
+    rows: Vec<u32>,
+    /// Where each of them begins among the entries and the values; one more than there are rows.
+    starts: Vec<ListStart>,
+    /// The levels of their entries.
+    repetition: Vec<u8>,
+    definition: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ListStart {
+    entry: u32,
+    value: u32,
+}
+
+impl Lists {
+    /// How many rows before `row` have a list.
+    fn rank(&self, row: usize) -> usize {
+        self.rows.partition_point(|&with| (with as usize) < row)
+    }
+
+    /// Adds an entry of `row`, before which there are `values` values; `None` if it continues a list that is not there.
+    fn push(&mut self, row: usize, repetition: u8, definition: u8, values: u32) -> Option<()> {
+        let continues = self.rows.last() == Some(&(row as u32));
+        if repetition > 0 && !continues {
+            return None;
+        }
+        if repetition == 0 && definition == 0 {
+            return Some(());
+        }
+        if repetition == 0 {
+            self.rows.push(row as u32);
+            self.starts.push(ListStart { entry: self.definition.len() as u32, value: values });
+        }
+        self.repetition.push(repetition);
+        self.definition.push(definition);
+        Some(())
+    }
+
+    /// Hands out the rows of a range that have a list, with the levels of its entries.
+    pub(crate) fn each(&self, rows: &Range<usize>, mut list: impl FnMut(usize, &[u8], &[u8])) {
+        for number in self.rank(rows.start)..self.rank(rows.end) {
+            let entries = self.starts[number].entry as usize..self.starts[number + 1].entry as usize;
+            list(self.rows[number] as usize, &self.repetition[entries.clone()], &self.definition[entries]);
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.rows.len() * 12 + self.repetition.len() * 2
+    }
 }
 
 /// The values that are there, in order.
@@ -175,7 +230,7 @@ impl Page {
         let levels = match &self.levels {
             Levels::Required | Levels::Nothing => 0,
             Levels::Optional(bits) => bits.heap_bytes(),
-            Levels::Nested { repetition, entry_starts, .. } => repetition.len() * 2 + entry_starts.len() * 8,
+            Levels::Nested(lists) => lists.heap_bytes(),
         };
         let values = match &self.values {
             Values::Bytes(places) => places.len() * 8,
@@ -191,7 +246,7 @@ impl Page {
             Levels::Required => row,
             Levels::Nothing => 0,
             Levels::Optional(bits) => bits.rank(row),
-            Levels::Nested { value_starts, .. } => value_starts[row] as usize,
+            Levels::Nested(lists) => lists.starts[lists.rank(row)].value as usize,
         }
     }
 
@@ -205,16 +260,32 @@ impl Page {
         match &self.levels {
             Levels::Required => true,
             Levels::Optional(bits) => bits.get(row),
-            Levels::Nothing | Levels::Nested { .. } => false,
+            Levels::Nothing | Levels::Nested(_) => false,
         }
     }
 
-    /// Values with numbers in the page's dictionary: hands out the numbers. `None` if the page has no dictionary numbers.
-    pub(crate) fn numbers(&self, values: &Range<usize>, out: impl FnMut(u32)) -> Option<Result<(), Damage>> {
+    /// Whether any of these rows has a value.
+    pub(crate) fn has_values(&self, rows: &[Range<usize>]) -> bool {
+        !matches!(self.levels, Levels::Nothing) && rows.iter().any(|rows| !self.values_of(rows).is_empty())
+    }
+
+    /// Whether values of these rows are numbers in the dictionary.
+    pub(crate) fn needs_dictionary(&self, rows: &[Range<usize>]) -> bool {
+        matches!(self.values, Values::Numbers { .. }) && self.has_values(rows)
+    }
+
+    /// Values of ascending rows that are numbers in the dictionary: hands out the numbers. `None` if they are no such numbers.
+    pub(crate) fn numbers(&self, rows: &[Range<usize>], mut out: impl FnMut(u32)) -> Option<Result<(), Damage>> {
         let Values::Numbers { width, start } = self.values else { return None };
         let mut hybrid = Hybrid::new(&self.data[start..], width);
-        let read = hybrid.skip(values.start).and_then(|()| hybrid.take(values.len(), out));
-        Some(read.ok_or("too few dictionary numbers"))
+        let mut at = 0;
+        let mut read = |values: Range<usize>| {
+            hybrid.skip(values.start - at)?;
+            at = values.end;
+            hybrid.take(values.len(), &mut out)
+        };
+        let done: Option<()> = rows.iter().map(|rows| self.values_of(rows)).try_for_each(&mut read);
+        Some(done.ok_or("too few dictionary numbers"))
     }
 
     /// The bytes of a value that is stored as they are.
@@ -279,76 +350,86 @@ fn read_bits(bytes: &[u8], count: usize) -> Option<(RowBits, usize)> {
     if count > UNPACKED_BYTES_MAX {
         return None;
     }
-    let mut bits = vec![0u8; count.div_ceil(8)];
     let mut hybrid = Hybrid::new(bytes, 1);
+    let mut words = vec![0u64; count.div_ceil(64)];
+    let mut put = |row: usize, bits: u64, count: usize| {
+        let place = row % 64;
+        words[row / 64] |= bits << place;
+        if place + count > 64 {
+            words[row / 64 + 1] |= bits >> (64 - place);
+        }
+    };
     let mut row = 0;
     while row < count {
         let (length, repeated) = hybrid.run()?;
         let length = length.min(count - row);
-        let packed = if row.is_multiple_of(8) { hybrid.take_bytes(length) } else { None };
-        if repeated == Some(0) {
-            hybrid.skip(length)?;
-            row += length;
-        } else if let Some(packed) = packed {
-            bits[row / 8..row / 8 + packed.len()].copy_from_slice(packed);
-            row += packed.len() * 8;
-        } else {
-            let single = if row.is_multiple_of(8) { length } else { length.min(8 - row % 8) };
-            hybrid.take(single, |bit| {
-                bits[row / 8] |= (bit as u8) << (row % 8);
-                row += 1;
-            })?;
+        match repeated {
+            Some(0) => hybrid.skip(length)?,
+            Some(_) => {
+                for start in (0..length).step_by(BITS_AT_A_TIME) {
+                    let ones = (length - start).min(BITS_AT_A_TIME);
+                    put(row + start, (1 << ones) - 1, ones);
+                }
+                hybrid.skip(length)?;
+            }
+            None => {
+                let mut at = row;
+                hybrid.take_bits(length, |bits, count| {
+                    put(at, bits, count);
+                    at += count;
+                })?;
+            }
         }
+        row += length;
     }
-    let bits = RowBits::new(bits);
+    let bits = RowBits::new(words);
     let present = bits.rank(count);
     Some((bits, present))
 }
 
-/// A bit a row, and how many are set before every [`RANK_BYTES`].
+/// A bit a row, and how many are set before every [`RANK_WORDS`].
 #[derive(Debug)]
 pub(crate) struct RowBits {
-    bits: Vec<u8>,
+    words: Vec<u64>,
     ranks: Vec<u32>,
 }
 
-const RANK_BYTES: usize = 32;
+const RANK_WORDS: usize = 4;
 
 impl RowBits {
-    fn new(bits: Vec<u8>) -> Self {
+    fn new(words: Vec<u64>) -> Self {
         let mut set = 0;
-        let mut ranks = Vec::with_capacity(bits.len() / RANK_BYTES + 1);
-        for chunk in bits.chunks(RANK_BYTES) {
+        let mut ranks = Vec::with_capacity(words.len() / RANK_WORDS + 1);
+        for chunk in words.chunks(RANK_WORDS) {
             ranks.push(set);
             set += count_ones(chunk);
         }
         ranks.push(set);
-        RowBits { bits, ranks }
+        RowBits { words, ranks }
     }
 
     fn get(&self, row: usize) -> bool {
-        self.bits[row / 8] >> (row % 8) & 1 == 1
+        self.words[row / 64] >> (row % 64) & 1 == 1
     }
 
     /// How many of the rows before `row` are set.
     fn rank(&self, row: usize) -> usize {
-        let (byte, chunk) = (row / 8, row / 8 / RANK_BYTES);
-        let whole = self.ranks[chunk] + count_ones(&self.bits[chunk * RANK_BYTES..byte]);
-        let rest = if row.is_multiple_of(8) { 0 } else { (self.bits[byte] & ((1 << (row % 8)) - 1)).count_ones() };
+        let (word, chunk) = (row / 64, row / 64 / RANK_WORDS);
+        let whole = self.ranks[chunk] + count_ones(&self.words[chunk * RANK_WORDS..word]);
+        let rest = if row.is_multiple_of(64) { 0 } else { (self.words[word] & ((1 << (row % 64)) - 1)).count_ones() };
         (whole + rest) as usize
     }
 
     fn heap_bytes(&self) -> usize {
-        self.bits.len() + self.ranks.len() * 4
+        self.words.len() * 8 + self.ranks.len() * 4
     }
 }
 
-fn count_ones(bytes: &[u8]) -> u32 {
-    let words = bytes.chunks_exact(8);
-    let rest: u32 = words.remainder().iter().map(|byte| byte.count_ones()).sum();
-    rest + words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")).count_ones()).sum::<u32>()
+fn count_ones(words: &[u64]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
 }
 
+/// Reads the levels of lists. Rows without one come in long runs, of which only the length is looked at.
 fn read_nested(
     mut repetition: Hybrid<'_>,
     mut definition: Hybrid<'_>,
@@ -358,21 +439,30 @@ fn read_nested(
     if count > UNPACKED_BYTES_MAX {
         return None;
     }
+    let mut lists = Lists::default();
+    let (mut rows, mut values, mut entry) = (0, 0, 0);
     let (mut repetitions, mut definitions) = (Vec::new(), Vec::new());
-    repetition.take(count, |level| repetitions.push(level as u8))?;
-    definition.take(count, |level| definitions.push(level as u8))?;
-    let (mut entry_starts, mut value_starts) = (Vec::new(), Vec::new());
-    let mut present = 0;
-    for (entry, (&repetition, &definition)) in repetitions.iter().zip(&definitions).enumerate() {
-        if repetition == 0 {
-            entry_starts.push(entry as u32);
-            value_starts.push(present);
+    while entry < count {
+        let (repetition_run, repeated) = repetition.run()?;
+        let (definition_run, defined) = definition.run()?;
+        let run = repetition_run.min(definition_run).min(count - entry);
+        entry += run;
+        if (repeated, defined) == (Some(0), Some(0)) {
+            repetition.skip(run)?;
+            definition.skip(run)?;
+            rows += run;
+            continue;
         }
-        present += u32::from(definition == definition_max);
+        repetitions.clear();
+        definitions.clear();
+        repetition.take(run, |level| repetitions.push(level as u8))?;
+        definition.take(run, |level| definitions.push(level as u8))?;
+        for (&repetition, &definition) in repetitions.iter().zip(&definitions) {
+            rows += usize::from(repetition == 0);
+            lists.push(rows.checked_sub(1)?, repetition, definition, values)?;
+            values += u32::from(definition == definition_max);
+        }
     }
-    let rows = entry_starts.len();
-    entry_starts.push(count as u32);
-    value_starts.push(present);
-    let levels = Levels::Nested { repetition: repetitions, definition: definitions, entry_starts, value_starts };
-    Some((levels, rows, present as usize))
+    lists.starts.push(ListStart { entry: lists.definition.len() as u32, value: values });
+    Some((Levels::Nested(lists), rows, values as usize))
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parquet::basic::{Compression, Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescriptor;
 
@@ -57,55 +58,22 @@ impl ParquetFile {
         let missing = || ReadError::corrupt(&self.file.path, format!("no column {path}"));
         let &(column, shape) = self.leaves.get(path).ok_or_else(missing)?;
         let mut pages = Vec::new();
-        let mut start = 0;
+        let (mut start, mut rest) = (0, ranges);
         for (number, group) in self.metadata.row_groups().iter().enumerate() {
             let end = start + group.num_rows() as usize;
-            let inside = ranges.iter().filter(|range| range.start < end && range.end > start);
-            for range in inside {
-                let within = range.start.max(start) - start..range.end.min(end) - start;
-                self.pages_of_group(number, column, shape, within, &mut pages)?;
+            let inside = rest.partition_point(|range| range.start < end);
+            if inside > 0 {
+                let chunk = Chunk::of(self, number, column, shape)?;
+                chunk.pages(start, &rest[..inside], &mut pages)?;
             }
-            start = end;
-        }
-        Ok(pages)
-    }
-
-    fn pages_of_group(
-        &self,
-        group: usize,
-        column: usize,
-        shape: Shape,
-        rows: Range<usize>,
-        out: &mut Vec<PageRows>,
-    ) -> Result<(), ReadError> {
-        let corrupt = |reason: &str| ReadError::corrupt(&self.file.path, reason);
-        let chunk = self.metadata.row_group(group).column(column);
-        let shape = chunk_shape(shape, chunk.compression()).map_err(|reason| corrupt(&reason))?;
-        let index = self.metadata.page_index_for_row_group(group);
-        let locations = index.page_locations(column).ok_or_else(|| corrupt("no page index"))?;
-        let first_row = |number: usize| locations.get(number).map(|place| place.first_row_index as usize);
-        let mut number = locations.partition_point(|place| place.first_row_index as usize <= rows.start);
-        number = number.checked_sub(1).ok_or_else(|| corrupt("the first page does not begin at the first row"))?;
-        let mut dictionary = None;
-        while let (Some(place), Some(page_start)) = (locations.get(number), first_row(number)) {
-            if page_start >= rows.end {
+            // The last range may go on in the next group.
+            let done = rest.partition_point(|range| range.end <= end);
+            (start, rest) = (end, &rest[done..]);
+            if rest.is_empty() {
                 break;
             }
-            let page = self.page(place.offset, place.compressed_page_size.into(), shape, false)?;
-            if let (None, Some(offset)) = (&dictionary, chunk.dictionary_page_offset()) {
-                dictionary = Some(self.page(offset, locations[0].offset - offset, shape, true)?);
-            }
-            let page_end = page_start + page.rows;
-            let wanted = rows.start.max(page_start)..rows.end.min(page_end);
-            let expected = first_row(number + 1).unwrap_or(self.metadata.row_group(group).num_rows() as usize);
-            if page_end != expected {
-                return Err(corrupt("a page has another number of rows than the page index says"));
-            }
-            let rows = wanted.start - page_start..wanted.end - page_start;
-            out.push(PageRows { page, dictionary: dictionary.clone(), rows });
-            number += 1;
         }
-        Ok(())
+        Ok(pages)
     }
 
     fn page(&self, offset: i64, bytes: i64, shape: Shape, is_dictionary: bool) -> Result<Arc<Page>, ReadError> {
@@ -124,6 +92,75 @@ impl ParquetFile {
     /// The error of a page that does not add up.
     pub(crate) fn damaged(&self, damage: &str) -> ReadError {
         ReadError::corrupt(&self.file.path, damage)
+    }
+}
+
+/// A column of one row group.
+struct Chunk<'f> {
+    file: &'f ParquetFile,
+    shape: Shape,
+    rows: usize,
+    locations: &'f [PageLocation],
+    dictionary_offset: Option<i64>,
+    dictionary: Option<Arc<Page>>,
+}
+
+impl<'f> Chunk<'f> {
+    fn of(file: &'f ParquetFile, group: usize, column: usize, shape: Shape) -> Result<Self, ReadError> {
+        let rows = file.metadata.row_group(group).num_rows() as usize;
+        let chunk = file.metadata.row_group(group).column(column);
+        let shape = chunk_shape(shape, chunk.compression()).map_err(|reason| file.damaged(&reason))?;
+        let locations = file.metadata.page_index().and_then(|index| index.page_locations(group, column));
+        let locations = locations.ok_or_else(|| file.damaged("no page index"))?;
+        let dictionary_offset = chunk.dictionary_page_offset();
+        Ok(Chunk { file, shape, rows, locations, dictionary_offset, dictionary: None })
+    }
+
+    /// Adds the pages that hold rows of these ranges of the file, whose row `start` is the group's first.
+    fn pages(mut self, start: usize, ranges: &[Range<usize>], out: &mut Vec<PageRows>) -> Result<(), ReadError> {
+        let end = self.rows;
+        let mut ranges = ranges.iter().map(|range| range.start.max(start) - start..(range.end - start).min(end));
+        let mut next = ranges.next();
+        while let Some(range) = next.clone() {
+            let after = self.locations.partition_point(|place| place.first_row_index as usize <= range.start);
+            let number = after
+                .checked_sub(1)
+                .ok_or_else(|| self.file.damaged("the first page does not begin at the first row"))?;
+            let (page, page_rows) = self.page(number)?;
+            let mut rows = Vec::with_capacity(1);
+            while let Some(range) = next.clone().filter(|range| range.start < page_rows.end) {
+                rows.push(range.start - page_rows.start..range.end.min(page_rows.end) - page_rows.start);
+                if range.end > page_rows.end {
+                    next = Some(page_rows.end..range.end);
+                    break;
+                }
+                next = ranges.next();
+            }
+            let dictionary = if page.needs_dictionary(&rows) { self.dictionary()? } else { None };
+            out.push(PageRows { page, dictionary, rows });
+        }
+        Ok(())
+    }
+
+    /// A page and the rows of the group that it holds.
+    fn page(&self, number: usize) -> Result<(Arc<Page>, Range<usize>), ReadError> {
+        let place = self.locations.get(number).ok_or_else(|| self.file.damaged("no pages"))?;
+        let start = place.first_row_index as usize;
+        let end = self.locations.get(number + 1).map_or(self.rows, |next| next.first_row_index as usize);
+        let page = self.file.page(place.offset, place.compressed_page_size.into(), self.shape, false)?;
+        if start + page.rows == end {
+            Ok((page, start..end))
+        } else {
+            Err(self.file.damaged("a page has another number of rows than the page index says"))
+        }
+    }
+
+    /// The dictionary; read only once a value is looked up in it, as it is often larger than the page.
+    fn dictionary(&mut self) -> Result<Option<Arc<Page>>, ReadError> {
+        if let (None, Some(offset)) = (&self.dictionary, self.dictionary_offset) {
+            self.dictionary = Some(self.file.page(offset, self.locations[0].offset - offset, self.shape, true)?);
+        }
+        Ok(self.dictionary.clone())
     }
 }
 
