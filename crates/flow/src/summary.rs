@@ -13,7 +13,8 @@ use model::{SpanId, StatusCode, TraceId};
 
 use crate::cone::{Cone, Node};
 use crate::critical_path::{Segment, critical_path, end};
-use crate::hop::{Hop, HopDestination, Hops, MessageState};
+use crate::destination::DestinationKey;
+use crate::hop::{Hop, Hops, MessageState};
 
 /// A root span and everything it caused.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ pub struct FlowService {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowDestination {
     /// Which.
-    pub destination: HopDestination,
+    pub destination: DestinationKey,
     /// Messages, each once for every consumer group.
     pub messages: usize,
     /// Of these, those that were received and not given up on.
@@ -123,7 +124,7 @@ pub struct BatchSibling {
     /// The span that sent it.
     pub span_id: SpanId,
     /// Where it was sent to.
-    pub destination: HopDestination,
+    pub destination: DestinationKey,
     /// Its id, if anyone said.
     pub message_id: Option<String>,
 }
@@ -255,7 +256,7 @@ fn services(cone: &Cone) -> Vec<FlowService> {
 }
 
 fn destinations(hops: &[Hop]) -> Vec<FlowDestination> {
-    let mut places: BTreeMap<&HopDestination, usize> = BTreeMap::new();
+    let mut places: BTreeMap<&DestinationKey, usize> = BTreeMap::new();
     let mut list: Vec<FlowDestination> = Vec::new();
     for hop in hops.iter().filter(|hop| !hop.destination.name.is_empty()) {
         let place = *places.entry(&hop.destination).or_insert(list.len());

@@ -1,12 +1,11 @@
 //! Looking spans up by values: which stored spans carry one of these attributes, each with its exact value.
 //!
-//! Many values are looked for in one pass: a part is read only if its filter says that it may hold one of them, and of what is
+//! Many values are looked for in one pass: a part is read only if its filters say that it may hold one of them, and of what is
 //! read only the keys in question. This is how a flow goes on where the context of a message was lost.
 //!
 //! Deliberately absent: conditions of any other kind, order and pages (that is [`crate::search`]).
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::attributes::pair_hash;
 use model::text::hash_text;
@@ -25,49 +24,79 @@ pub struct Pair {
     pub value: String,
 }
 
-/// Spans with a pair: its index among those that were looked for, and which span.
+/// Spans that are looked for: those that carry one of some attributes, and, if there are any, one of some others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LookUp {
+    /// One of these.
+    pub one_of: Vec<Pair>,
+    /// And one of these.
+    pub and_one_of: Vec<Pair>,
+}
+
+/// A span that was found: by which look-up, and which span.
 pub type Found = (usize, SpanKey);
 
-/// The spans that send or receive (of kind producer, consumer or client) and carry one of these pairs among their own attributes,
-/// in any order, at most `found_max`; a span that was stored again may be found by a value that it no longer has.
-pub fn spans_with<S: Source>(source: &S, pairs: &[Pair], found_max: usize) -> Result<Vec<Found>, QueryError> {
-    let hashes: Vec<u64> = pairs.iter().map(hash).collect();
-    let mut keys: Vec<String> = pairs.iter().map(|pair| pair.key.clone()).collect();
-    keys.sort_unstable();
-    keys.dedup();
+/// The spans that look-ups mean, among those that send or receive (of kind producer, consumer or client), in order; only the spans'
+/// own attributes count. Ends early once `found_max` were found. A span that was stored again may be found by a value it no
+/// longer has.
+pub fn spans_with<S: Source>(source: &S, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
+    let hashes: Vec<[Vec<u64>; 2]> = look_ups
+        .iter()
+        .map(|look_up| [&look_up.one_of, &look_up.and_one_of].map(|pairs| pairs.iter().map(hash).collect()))
+        .collect();
     let fields = Fields { ids: true, kind: true, ..Fields::NONE };
-    let projection = Projection { fields, attributes: Wanted::Keys(keys), ..Projection::default() };
-    let mut found = Vec::new();
+    let projection = Projection { fields, attributes: Wanted::Keys(keys(look_ups)), ..Projection::default() };
+    let mut found = HashSet::new();
     for part in source.parts() {
         let mut possible = Vec::new();
-        for (place, &hash) in hashes.iter().enumerate() {
-            if part.may_contain(hash)? {
-                possible.push(place);
+        for (number, [one_of, and_one_of]) in hashes.iter().enumerate() {
+            if may_hold_one(&part, one_of)? && (and_one_of.is_empty() || may_hold_one(&part, and_one_of)?) {
+                possible.push(number);
             }
         }
         if !possible.is_empty() {
-            look_through(&*part.read(&projection)?, pairs, &possible, &mut found);
+            look_through(&*part.read(&projection)?, look_ups, &possible, &mut found);
         }
         if found.len() >= found_max {
-            found.truncate(found_max);
             break;
         }
     }
+    let mut found: Vec<Found> = found.into_iter().collect();
     found.sort_unstable();
-    found.dedup();
     Ok(found)
+}
+
+fn keys(look_ups: &[LookUp]) -> Vec<String> {
+    let pairs = look_ups.iter().flat_map(|look_up| look_up.one_of.iter().chain(&look_up.and_one_of));
+    let keys: HashSet<&str> = pairs.map(|pair| pair.key.as_str()).collect();
+    keys.into_iter().map(str::to_owned).collect()
 }
 
 fn hash(pair: &Pair) -> u64 {
     pair_hash(Level::Span, hash_text(pair.key.as_bytes()), hash_text(pair.value.as_bytes()))
 }
 
-fn look_through(batch: &SpanBatch, pairs: &[Pair], possible: &[usize], found: &mut Vec<Found>) {
-    let mut wanted: HashMap<TextId, HashMap<&str, Vec<usize>>> = HashMap::new();
-    for &place in possible {
-        let pair = &pairs[place];
-        if let Some(key) = batch.text.find(pair.key.as_bytes()).filter(|_| can_hold(batch, &pair.value)) {
-            wanted.entry(key).or_default().entry(&pair.value).or_default().push(place);
+fn may_hold_one<P: Part>(part: &P, hashes: &[u64]) -> Result<bool, QueryError> {
+    for &hash in hashes {
+        if part.may_contain(hash)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Look-ups by key and value of a batch; true for the pairs of which one is needed in any case.
+type Keyed<'l> = HashMap<TextId, HashMap<&'l str, Vec<(usize, bool)>>>;
+
+fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], found: &mut HashSet<Found>) {
+    let mut wanted = Keyed::new();
+    for &number in possible {
+        let LookUp { one_of, and_one_of } = &look_ups[number];
+        let sides = one_of.iter().map(|pair| (pair, true)).chain(and_one_of.iter().map(|pair| (pair, false)));
+        for (pair, is_first) in sides.filter(|(pair, _)| can_hold(batch, &pair.value)) {
+            if let Some(key) = batch.text.find(pair.key.as_bytes()) {
+                wanted.entry(key).or_default().entry(&pair.value).or_default().push((number, is_first));
+            }
         }
     }
     if wanted.is_empty() {
@@ -75,12 +104,15 @@ fn look_through(batch: &SpanBatch, pairs: &[Pair], possible: &[usize], found: &m
     }
     let kinds = [SpanKind::PRODUCER, SpanKind::CONSUMER, SpanKind::CLIENT];
     for span in batch.spans().filter(|span| kinds.contains(&span.kind())) {
+        let mut held: Vec<(usize, bool)> = Vec::new();
         for place in batch.attribute_ranges.get(span.index) {
             let Some(values) = wanted.get(&batch.attributes.keys[place]) else { continue };
-            let value: Cow<'_, str> = batch.attributes.values[place].resolve(&batch.text).comparison_text();
-            let places = values.get(value.as_ref()).into_iter().flatten();
-            found.extend(places.map(|&place| (place, span.key())));
+            let value = batch.attributes.values[place].resolve(&batch.text).comparison_text();
+            held.extend(values.get(value.as_ref()).into_iter().flatten());
         }
+        let is_meant = |number: usize| look_ups[number].and_one_of.is_empty() || held.contains(&(number, false));
+        let firsts = held.iter().filter(|(number, is_first)| *is_first && is_meant(*number));
+        found.extend(firsts.map(|&(number, _)| (number, span.key())));
     }
 }
 

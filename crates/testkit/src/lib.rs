@@ -7,6 +7,7 @@
 //! | [`stopwatch`] | time on a CPU, for benches |
 //! | [`rng`] | a small seeded generator of numbers; the same seed gives the same test |
 //! | [`spans`] | batches of odd spans, and a readable normal form to compare by |
+//! | [`story`] | small sets of spans written as text |
 //! | [`mod@reference`] | a naive store that keeps everything in a list |
 //! | [`disk`] | a disk in memory that fails on demand and forgets what was not synced |
 //! | [`clock`] | a clock that tests move |
@@ -19,3 +20,4 @@ pub mod rng;
 pub mod shop;
 pub mod spans;
 pub mod stopwatch;
+pub mod story;

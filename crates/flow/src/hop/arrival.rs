@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::{SpanId, TraceId};
 
-use super::{HopDestination, HopEnd, Views, destination_of, end_of, is_receiver, is_sender, name_of};
+use super::{HopEnd, Views, end_of, is_receiver, is_sender};
 use crate::cone::{Cone, Edge, Evidence, Node};
+use crate::destination::{Bindings, DestinationKey, Identity};
 use crate::semconv::{Library, LinkedMessage, MessageFacts, Messaging, Role};
 
 /// Who sent a message.
@@ -41,6 +42,10 @@ pub(super) struct Arrival<'a> {
     pub(super) evidence: Evidence,
     /// What the link says of the message, if it is one.
     pub(super) linked: Option<LinkedMessage<'a>>,
+    /// The one destination that its two ends mean.
+    pub(super) destination: DestinationKey,
+    /// The queue or subscription beneath it that was read, if anyone said.
+    pub(super) subscription: String,
 }
 
 impl<'a> Arrival<'a> {
@@ -66,14 +71,25 @@ impl<'a> Arrival<'a> {
         }
     }
 
-    /// Where it was received from, else where it was sent to: the receiver knows the queue, the sender often the exchange only.
-    pub(super) fn destination(&self, views: &Views<'a>) -> HopDestination {
-        let received = views.get(&self.to).map(destination_of).unwrap_or_default();
-        let linked = self.linked.map(|linked| name_of(&linked.destination)).filter(|name| !name.is_empty());
-        let sent = self.from.node().and_then(|node| views.get(&node)).map(destination_of).unwrap_or_default();
-        let name = [linked.unwrap_or_default(), &received.name, &sent.name].into_iter().find(|name| !name.is_empty());
-        let system = if received.system.is_empty() { &sent.system } else { &received.system };
-        HopDestination { system: system.clone(), name: name.unwrap_or_default().to_owned() }
+    fn new(from: Sender, to: Node, evidence: Evidence, linked: Option<&LinkedMessage<'a>>) -> Arrival<'a> {
+        let linked = linked.copied();
+        let (destination, subscription) = (DestinationKey::default(), String::new());
+        Arrival { from, to, evidence, linked, destination, subscription }
+    }
+
+    /// What the receiver calls the destination.
+    fn received(&self, views: &Views<'a>) -> Option<Identity<'a>> {
+        let view = views.get(&self.to)?;
+        match &self.linked {
+            Some(linked) => Identity::of_linked(view, linked),
+            None => Identity::of(view),
+        }
+    }
+
+    /// What the sender calls the destination.
+    fn sent(&self, views: &Views<'a>) -> Option<Identity<'a>> {
+        let view = views.get(&self.from.node()?)?;
+        Identity::of(view).filter(|_| is_sender(view.role))
     }
 }
 
@@ -85,10 +101,10 @@ pub(super) fn arrivals<'a>(
 ) -> Vec<Arrival<'a>> {
     let mut found: BTreeMap<(Sender, Node, String), Arrival<'a>> = BTreeMap::new();
     let mut add = |arrival: Arrival<'a>| {
-        let place = arrival.linked.map(|linked| identity(&linked)).unwrap_or_default();
-        let key = (arrival.from, arrival.to, place);
-        let known = found.entry(key).or_insert_with(|| arrival.clone());
-        known.evidence = known.evidence.min(arrival.evidence);
+        let message = arrival.linked.map(|linked| identity(&linked)).unwrap_or_default();
+        let evidence = arrival.evidence;
+        let known = found.entry((arrival.from, arrival.to, message)).or_insert(arrival);
+        known.evidence = known.evidence.min(evidence);
     };
     for &node in cone.joined() {
         for arrival in from_parent(cone, views, node).into_iter().chain(from_missing(cone, views, node, missing)) {
@@ -100,7 +116,7 @@ pub(super) fn arrivals<'a>(
         let Some(library) = is_way(cone, views, edge) else { continue };
         let links = || LinkedMessage::all(cone.span(edge.to), library).collect();
         let link = edge.link.and_then(|link| linked.entry(edge.to).or_insert_with(links).get(link as usize).copied());
-        add(Arrival { from: Sender::Known(edge.from), to: edge.to, evidence: edge.evidence, linked: link });
+        add(Arrival::new(Sender::Known(edge.from), edge.to, edge.evidence, link.as_ref()));
     }
     let mut list: Vec<Arrival<'a>> = found.into_values().collect();
     // A parent that is linked to as well is one arrival.
@@ -119,12 +135,32 @@ pub(super) fn arrivals<'a>(
         let is_other = arrival.from.node().is_none() && reached.contains(&arrival.to);
         !is_double && !is_other
     });
+    resolve(views, &mut list);
     for arrival in &mut list {
         if by_parent.contains(&(arrival.from, arrival.to)) {
             arrival.evidence = Evidence::Parent;
         }
     }
     list
+}
+
+/// Finds the one destination of every arrival; what certain ones tell of exchanges and their queues helps with the others.
+fn resolve<'a>(views: &Views<'a>, arrivals: &mut [Arrival<'a>]) {
+    let mut bindings = Bindings::default();
+    for arrival in arrivals.iter().filter(|arrival| arrival.evidence <= Evidence::Link) {
+        if let (Some(sent), Some(received)) = (arrival.sent(views), arrival.received(views)) {
+            bindings.learn(&sent, &received, 0);
+        }
+    }
+    for arrival in arrivals {
+        let resolved = match (arrival.sent(views), arrival.received(views)) {
+            (Some(sent), Some(received)) => bindings.resolve_hop(&sent, &received),
+            (Some(sent), None) => bindings.resolve_sent(&sent),
+            (None, Some(received)) => bindings.resolve_received(&received),
+            (None, None) => continue,
+        };
+        (arrival.destination, arrival.subscription) = (resolved.key, resolved.subscription);
+    }
 }
 
 /// What tells the messages of one sender apart.
@@ -155,7 +191,7 @@ fn from_parent<'a>(cone: &Cone, views: &Views<'a>, node: Node) -> Option<Arrival
         (Some(sent), None) => is_sender(sent) && elsewhere,
         _ => false,
     };
-    arrives.then_some(Arrival { from: Sender::Known(parent), to: node, evidence: Evidence::Parent, linked: None })
+    arrives.then(|| Arrival::new(Sender::Known(parent), node, Evidence::Parent, None))
 }
 
 /// Who wrote what an edge says, if it is a message's way.
@@ -182,18 +218,15 @@ fn from_missing<'a>(
     let Some(view) = views.get(&node).filter(|view| is_receiver(view.role)) else { return Vec::new() };
     let span = cone.span(node);
     let links = LinkedMessage::all(span, view.library).filter(|link| missing.contains(&(link.trace_id, link.span_id)));
-    let arrival = |link: LinkedMessage<'a>| Arrival {
-        from: Sender::Missing(link.trace_id, link.span_id),
-        to: node,
-        evidence: Evidence::Link,
-        linked: Some(link),
+    let arrival = |link: LinkedMessage<'a>| {
+        Arrival::new(Sender::Missing(link.trace_id, link.span_id), node, Evidence::Link, Some(&link))
     };
     let mut found: Vec<Arrival<'a>> = links.map(arrival).collect();
     if span.links().next().is_none()
         && let Some(parent) = cone.tree(node).missing_parent(node.row)
     {
         let from = Sender::Missing(span.trace_id(), parent);
-        found.push(Arrival { from, to: node, evidence: Evidence::Parent, linked: None });
+        found.push(Arrival::new(from, node, Evidence::Parent, None));
     }
     found
 }

@@ -85,8 +85,11 @@ fn message(views: &Views<'_>, arrival: &Arrival<'_>, number: usize) -> String {
 fn consumer(cone: &Cone, views: &Views<'_>, arrival: &Arrival<'_>) -> String {
     let group = views.get(&arrival.to).map_or("", |view| view.group);
     let service = cone.span(arrival.to).service_name();
-    let destination = arrival.destination(views).name;
-    if group.is_empty() { format!("{destination}\0{service}") } else { format!("{destination}\0\0{group}") }
+    let (destination, queue) = (&arrival.destination.name, &arrival.subscription);
+    match group {
+        "" => format!("{destination}\0{queue}\0{service}"),
+        group => format!("{destination}\0\0\0{group}"),
+    }
 }
 
 fn in_order<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[&Arrival<'a>]) -> Vec<Attempt<'a>> {

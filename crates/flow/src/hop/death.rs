@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use super::arrival::{Arrival, Sender};
 use super::attempt::Group;
-use super::{Views, destination_of, is_sender};
+use super::{Views, is_sender};
 use crate::cone::{Cone, Node};
+use crate::destination::Identity;
 use crate::semconv::{Messaging, Role, Settlement};
 
 /// Spans that a dead letter's sender lies within, at most.
@@ -34,8 +35,9 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
         let others = groups_of.get(&arrival.from).map_or(&[][..], Vec::as_slice);
         let others: Vec<usize> = others.iter().copied().filter(|place| !own.contains(place)).collect();
         let died_there = |&place: &usize| {
-            let name = groups[place].attempts[0].first().destination(views).name;
-            !death.destination.is_empty() && name.contains(death.destination)
+            let arrival = groups[place].attempts[0].first();
+            let names = [&arrival.destination.name, &arrival.subscription];
+            names.into_iter().any(|name| !name.is_empty() && names_same(death.destination, name))
         };
         let there: Vec<usize> = others.iter().copied().filter(died_there).collect();
         dead.extend(if there.is_empty() && others.len() == 1 { others } else { there });
@@ -48,15 +50,12 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
 /// Whether a span puts a message aside for good.
 fn tells_death(view: &Messaging<'_>) -> bool {
     let settles = view.role == Role::Settle && view.settlement == Some(Settlement::DeadLettered);
-    settles || is_sender(view.role) && is_dead_letter_destination(&destination_of(view).name)
+    settles || is_sender(view.role) && Identity::of(view).is_some_and(|identity| identity.is_dead_letter())
 }
 
-/// Whether a destination's name says that dead letters go there.
-pub(crate) fn is_dead_letter_destination(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let parts = || name.split([':', '.', '-', '_', '/']);
-    let words = ["dlq", "dlt", "dlx", "deadletter", "deadletters", "dead", "graveyard"];
-    parts().any(|part| words.contains(&part)) || name.contains("dead-letter") || name.contains("deadletter")
+/// Whether a name, or the ARN that ends in one, is this name.
+fn names_same(said: &str, name: &str) -> bool {
+    said == name || said.rsplit(':').next() == Some(name)
 }
 
 /// The groups whose message a span was working on: those of the nearest receiving span above it.

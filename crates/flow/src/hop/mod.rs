@@ -25,7 +25,8 @@ use self::arrival::{Arrival, arrivals};
 use self::attempt::{Attempt, Group, attempts};
 use crate::cone::{Cone, Evidence, Node};
 use crate::critical_path::{Causes, end};
-use crate::semconv::{MessageFacts, Messaging, RawDestination, Role};
+use crate::destination::{DestinationKey, Identity};
+use crate::semconv::{MessageFacts, Messaging, Role};
 
 /// A message's way from the span that sent it to the span that received it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Hop {
     /// The span that received it first in this attempt; nothing if nobody is known to have received it.
     pub to: Option<HopEnd>,
     /// Where it was sent to.
-    pub destination: HopDestination,
+    pub destination: DestinationKey,
     /// The consumer group, if anyone said.
     pub consumer_group: Option<String>,
     /// The message's id, if anyone said.
@@ -65,15 +66,6 @@ pub struct HopEnd {
     pub span_id: SpanId,
     /// Its service, empty if the sender gave none; nothing if the span has not arrived.
     pub service: Option<String>,
-}
-
-/// Where a message is sent to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct HopDestination {
-    /// `kafka`, `rabbitmq` and so on; empty if nobody said.
-    pub system: String,
-    /// Its name; empty if nobody said.
-    pub name: String,
 }
 
 /// What became of a message in a group.
@@ -137,8 +129,7 @@ pub(crate) type Views<'a> = HashMap<Node, Messaging<'a>>;
 impl Hops {
     /// The hops between the spans that joined a cone. `missing` are spans that were pointed at and have not arrived.
     pub fn of(cone: &Cone, missing: &HashSet<(TraceId, SpanId)>) -> Hops {
-        let views: Views<'_> =
-            cone.joined().iter().filter_map(|&node| Some((node, Messaging::of(cone.span(node))?))).collect();
+        let views = views(cone);
         let arrivals = arrivals(cone, &views, missing);
         let mut groups = attempts(cone, &views, &arrivals);
         death::mark(cone, &views, &arrivals, &mut groups);
@@ -183,8 +174,8 @@ impl Hops {
         let hop = Hop {
             from: first.from.end(cone),
             to: Some(end_of(cone, first.to)),
-            destination: first.destination(views),
-            consumer_group: views.get(&first.to).map(|view| view.group.to_owned()).filter(|group| !group.is_empty()),
+            destination: first.destination.clone(),
+            consumer_group: group_of(views, first),
             message_id: attempt.message_id(views).or_else(|| message_id(&facts)),
             evidence: attempt.arrivals.iter().map(|arrival| arrival.evidence).min(),
             queue_wait_ns: wait.queue_wait_ns,
@@ -208,6 +199,12 @@ impl Hops {
     }
 }
 
+/// The consumer group; of systems without groups the queue or subscription beneath the destination.
+fn group_of(views: &Views<'_>, arrival: &Arrival<'_>) -> Option<String> {
+    let group = views.get(&arrival.to).map_or("", |view| view.group);
+    [group, &arrival.subscription].into_iter().find(|name| !name.is_empty()).map(str::to_owned)
+}
+
 fn end_of(cone: &Cone, node: Node) -> HopEnd {
     let span = cone.span(node);
     HopEnd { trace_id: span.trace_id(), span_id: span.span_id(), service: Some(span.service_name().to_owned()) }
@@ -217,14 +214,11 @@ fn message_id(facts: &MessageFacts<'_>) -> Option<String> {
     (!facts.id.is_empty()).then(|| facts.id.to_string())
 }
 
-/// The destination in the words of a span.
-pub fn destination_of(view: &Messaging<'_>) -> HopDestination {
-    HopDestination { system: view.system.to_owned(), name: name_of(&view.destination).to_owned() }
-}
-
-fn name_of<'a>(raw: &RawDestination<'a>) -> &'a str {
-    let names = [raw.name, raw.queue, raw.template, raw.subscription, raw.topic_arn, raw.url, raw.routing_key];
-    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
+/// The destination that a span means.
+pub fn destination_of(view: &Messaging<'_>) -> DestinationKey {
+    let key = Identity::of(view).map(|identity| identity.key()).unwrap_or_default();
+    let system = if key.system.is_empty() { view.system.to_owned() } else { key.system };
+    DestinationKey { system, name: key.name }
 }
 
 /// Whether a span does nothing but ask for messages.
@@ -246,9 +240,24 @@ fn links(cone: &Cone) -> HashMap<Node, Node> {
     links
 }
 
+/// Spans of a cone that sent a message which nobody in it is known to have received, in the order of time.
+pub fn open_senders(cone: &Cone) -> Vec<Node> {
+    let views = views(cone);
+    let answered = answered(&arrivals(cone, &views, &HashSet::new()));
+    unanswered_senders(cone, &views, &answered)
+}
+
+fn views(cone: &Cone) -> Views<'_> {
+    cone.joined().iter().filter_map(|&node| Some((node, Messaging::of(cone.span(node))?))).collect()
+}
+
+fn answered(arrivals: &[Arrival<'_>]) -> HashSet<Node> {
+    arrivals.iter().filter_map(|arrival| arrival.from.node()).collect()
+}
+
 /// Messages that nobody is known to have received.
 fn unanswered(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>]) -> Vec<(u64, Hop)> {
-    let answered: HashSet<Node> = arrivals.iter().filter_map(|arrival| arrival.from.node()).collect();
+    let answered = answered(arrivals);
     let mut hops = Vec::new();
     for node in unanswered_senders(cone, views, &answered) {
         let (span, view) = (cone.span(node), &views[&node]);
@@ -273,7 +282,7 @@ fn unanswered(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>]) -> Vec<(
 
 /// Spans that sent a message which nobody is known to have received. Of several spans that send one message (one within the
 /// other, or one that makes it and one that sends it) the innermost stands for it.
-pub(crate) fn unanswered_senders(cone: &Cone, views: &Views<'_>, answered: &HashSet<Node>) -> Vec<Node> {
+fn unanswered_senders(cone: &Cone, views: &Views<'_>, answered: &HashSet<Node>) -> Vec<Node> {
     let sends = |node: Node| views.get(&node).is_some_and(|view| is_sender(view.role));
     let same_service = |a: Node, b: Node| cone.span(a).service_name() == cone.span(b).service_name();
     let makers: HashSet<Node> =

@@ -214,6 +214,11 @@ const KEYS: &[(&str, Field)] = &[
     ("aws.operation", Field::AwsOperation),
 ];
 
+/// The keys of a field, the newest first.
+pub(super) fn keys(field: Field) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(move |(_, of)| *of == field).map(|(key, _)| *key)
+}
+
 /// Four slots a key keep chains short.
 const SLOTS: usize = 1024;
 

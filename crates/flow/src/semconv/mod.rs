@@ -140,6 +140,31 @@ pub struct LinkedMessage<'a> {
     pub message: MessageFacts<'a>,
 }
 
+/// What tells messages apart, and can be looked for by the keys under which it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sought {
+    /// [`MessageFacts::id`].
+    MessageId,
+    /// [`MessageFacts::offset`].
+    Offset,
+    /// [`MessageFacts::conversation_id`].
+    ConversationId,
+    /// [`RawDestination::name`].
+    Destination,
+}
+
+impl Sought {
+    /// Every key that spans write it under.
+    pub fn keys(self) -> impl Iterator<Item = &'static str> {
+        fields::keys(match self {
+            Sought::MessageId => fields::Field::MessageId,
+            Sought::Offset => fields::Field::Offset,
+            Sought::ConversationId => fields::Field::Conversation,
+            Sought::Destination => fields::Field::Destination,
+        })
+    }
+}
+
 impl<'a> Messaging<'a> {
     /// What a span says about messages; nothing if it is not about messages.
     pub fn of(span: SpanRef<'a>) -> Option<Messaging<'a>> {

@@ -68,6 +68,9 @@ impl<S: Source> Run<'_, S> {
         if let Some(linked) = self.linked(node, batches)? {
             return Ok(Some(linked));
         }
+        if let Some(sender) = self.sender(node)? {
+            return Ok(Some(sender));
+        }
         Ok(self.cone.parent(node))
     }
 

@@ -23,7 +23,7 @@ impl<S: Source> Run<'_, S> {
                 let linking: BTreeSet<TraceId> = self.source.linking_traces(id)?.into_iter().collect();
                 self.load(linking)?;
             }
-            if followed == self.cone.joined().len() {
+            if followed == self.cone.joined().len() && !self.repair()? {
                 return Ok(());
             }
         }

@@ -9,6 +9,7 @@
 //! | [`load`] | traces into the cone, within limits |
 //! | [`climb`] | from a span to its root |
 //! | [`descend`] | from the root to everything it caused |
+//! | [`repair`] | where the context of a message was lost |
 //! | [`outside`] | what the spans of a flow point at beyond it: other messages of a batch, and what has not arrived |
 //!
 //! Deliberately absent: a range of time. A flow has all spans of any age.
@@ -17,6 +18,7 @@ mod climb;
 mod descend;
 mod load;
 mod outside;
+mod repair;
 
 use std::collections::HashSet;
 
@@ -24,6 +26,7 @@ use flow::Flow;
 use flow::cone::{Cone, Node};
 use model::{SpanId, TraceId};
 
+use self::repair::Repairs;
 use crate::contract::QueryError;
 use crate::source::Source;
 
@@ -88,12 +91,21 @@ struct Run<'s, S> {
     loaded: (usize, usize, usize),
     /// Traces whose incoming links were asked for.
     asked: HashSet<TraceId>,
+    repairs: Repairs,
     truncated: bool,
 }
 
 impl<'s, S: Source> Run<'s, S> {
     fn new(source: &'s S, query: &'s FlowQuery) -> Self {
         let cone = Cone::new(query.limits.spans_max);
-        Run { source, query, cone, loaded: (0, 0, 0), asked: HashSet::new(), truncated: false }
+        Run {
+            source,
+            query,
+            cone,
+            loaded: (0, 0, 0),
+            asked: HashSet::new(),
+            repairs: Repairs::default(),
+            truncated: false,
+        }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flow::cone::Node;
-use flow::hop::{HopDestination, destination_of};
+use flow::destination::DestinationKey;
+use flow::hop::destination_of;
 use flow::semconv::{LinkedMessage, Messaging, Role};
 use flow::summary::{BatchSibling, Found};
 use model::{SpanId, TraceId};
@@ -68,7 +69,7 @@ impl<S: Source> Run<'_, S> {
                     let sibling = BatchSibling {
                         trace_id: link.0,
                         span_id: link.1,
-                        destination: HopDestination::default(),
+                        destination: DestinationKey::default(),
                         message_id: None,
                     };
                     targets.entry(link.0).or_default().insert(link.1, sibling);

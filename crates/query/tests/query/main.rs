@@ -3,6 +3,7 @@
 mod clock;
 mod dependencies;
 mod filter;
+mod flow;
 mod generate;
 mod language;
 mod links;

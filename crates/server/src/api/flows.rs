@@ -10,7 +10,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use flow::cone::Node;
-use flow::hop::{Hop, HopDestination, HopEnd};
+use flow::destination::DestinationKey;
+use flow::hop::{Hop, HopEnd};
 use flow::summary::Flow;
 use model::{SpanId, SpanKey, TraceId};
 use query::flow::{FlowLimits, FlowQuery};
@@ -71,7 +72,7 @@ pub struct HopEndShape {
 
 /// Where messages are sent to.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FlowHopDestination)]
+#[schema(as = FlowDestinationKey)]
 pub struct DestinationShape {
     system: String,
     name: String,
@@ -238,7 +239,7 @@ impl HopEndShape {
 }
 
 impl DestinationShape {
-    fn of(destination: &HopDestination) -> DestinationShape {
+    fn of(destination: &DestinationKey) -> DestinationShape {
         DestinationShape { system: destination.system.clone(), name: destination.name.clone() }
     }
 }

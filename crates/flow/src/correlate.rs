@@ -1,0 +1,140 @@
+//! Lost context: who sent what a span received, when it neither has a parent nor links to anything.
+//!
+//! What both sides may still say alike is looked for, the most certain first: the message's id, its place in a log, its
+//! conversation, a key that a user declared. A match is always made of what both spans say, never of time alone, and it says
+//! by its evidence what it is made of. Where several senders are possible and nothing tells them apart there is no match.
+//!
+//! Deliberately absent: finding the spans that carry a value (that is `query`).
+
+use model::{SpanRef, ValueRef};
+
+use crate::cone::{Cone, Evidence, Node};
+use crate::destination::bindings::Relation;
+use crate::destination::{Bindings, Identity};
+use crate::hop::{is_receiver, is_sender};
+use crate::semconv::{Messaging, Sought};
+
+/// By how much a sender's clock may be ahead of its receiver's.
+const CLOCKS_APART_MAX_NS: u64 = 60_000_000_000;
+
+/// Something that a span says of its message and that the other side may say as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifier {
+    /// What a match would be made of.
+    pub evidence: Evidence,
+    /// Key and comparison text of the value, in every spelling; a span that carries one of them is a candidate,
+    pub one_of: Vec<(String, String)>,
+    /// if it also carries one of these, or there are none.
+    pub and_one_of: Vec<(String, String)>,
+}
+
+/// What can be looked for to find the other side of a span's message, the most certain first. `declared` are the keys that a user
+/// says tell it.
+pub fn identifiers(span: SpanRef<'_>, declared: &[String]) -> Vec<Identifier> {
+    let Some(view) = Messaging::of(span) else { return Vec::new() };
+    let facts = view.message;
+    let spelled =
+        |sought: Sought, value: &str| sought.keys().map(|key| (key.to_owned(), value.to_owned())).collect::<Vec<_>>();
+    let plain = |evidence, one_of| Identifier { evidence, one_of, and_one_of: Vec::new() };
+    let mut found = Vec::new();
+    if !facts.id.is_empty() {
+        found.push(plain(Evidence::MessageId, spelled(Sought::MessageId, &facts.id.to_string())));
+    }
+    let place = Identity::of(&view).filter(|identity| !identity.partition.is_empty()).zip(facts.offset);
+    if let Some((identity, offset)) = place {
+        // Some libraries write the place in the log as if it were an id.
+        let as_id = format!("{}.{}.{offset}", identity.spelling, identity.partition);
+        let mut one_of = spelled(Sought::Offset, &offset.to_string());
+        one_of.extend(spelled(Sought::MessageId, &as_id));
+        let and_one_of = spelled(Sought::Destination, identity.spelling);
+        found.push(Identifier { evidence: Evidence::Offset, one_of, and_one_of });
+    }
+    if !facts.conversation_id.is_empty() {
+        let value = facts.conversation_id.to_string();
+        found.push(plain(Evidence::ConversationId, spelled(Sought::ConversationId, &value)));
+    }
+    for key in declared {
+        if let Some(value) = declared_value(span, key) {
+            found.push(plain(Evidence::BusinessKey, vec![(key.clone(), value)]));
+        }
+    }
+    found
+}
+
+fn declared_value(span: SpanRef<'_>, key: &str) -> Option<String> {
+    let value: ValueRef<'_> = span.attribute(key)?;
+    Some(value.comparison_text().into_owned()).filter(|text| !text.is_empty())
+}
+
+/// Whether a span received something and says nothing of where it came from.
+pub fn lost_its_context(span: SpanRef<'_>) -> bool {
+    span.parent_span_id().is_none()
+        && span.links().next().is_none()
+        && Messaging::of(span).is_some_and(|view| is_receiver(view.role))
+}
+
+/// The one of several candidates that sent what `consumer` received, judged by one identifier of the consumer's; nothing if none
+/// did or several may have.
+pub fn sender_among(cone: &Cone, consumer: Node, identifier: &Identifier, candidates: &[Node]) -> Option<Node> {
+    let received = Messaging::of(cone.span(consumer))?;
+    let rank = |&node: &Node| {
+        if node.tree == consumer.tree || !carries(cone.span(node), identifier) {
+            return None;
+        }
+        let sent = Messaging::of(cone.span(node)).filter(|view| is_sender(view.role))?;
+        rank(&sent, &received, identifier.evidence).map(|rank| (rank, node))
+    };
+    let mut senders: Vec<(u8, Node)> = candidates.iter().filter_map(rank).collect();
+    let best = senders.iter().map(|(rank, _)| *rank).min()?;
+    senders.retain(|(rank, _)| *rank == best);
+    let wraps = |node: Node| senders.iter().any(|&(_, other)| cone.parent(other) == Some(node));
+    let innermost: Vec<Node> = senders.iter().map(|&(_, node)| node).filter(|&node| !wraps(node)).collect();
+    choose(cone, consumer, identifier.evidence, innermost)
+}
+
+/// Whether a span carries one of an identifier's values now; it may have been stored again since it was found.
+fn carries(span: SpanRef<'_>, identifier: &Identifier) -> bool {
+    let has = |pairs: &[(String, String)]| {
+        pairs.iter().any(|(key, value)| span.attribute(key).is_some_and(|found| found.comparison_text() == *value))
+    };
+    has(&identifier.one_of) && (identifier.and_one_of.is_empty() || has(&identifier.and_one_of))
+}
+
+/// How well the destinations of two spans fit, the best first; nothing if they do not. An id is believed across destinations, as
+/// brokers move messages; what several messages share is believed only within one.
+fn rank(sent: &Messaging<'_>, received: &Messaging<'_>, evidence: Evidence) -> Option<u8> {
+    let same_system = sent.system == received.system || sent.system.is_empty() || received.system.is_empty();
+    let (from, to) = (Identity::of(sent), Identity::of(received));
+    let relation = match (&from, &to) {
+        (Some(from), Some(to)) => Bindings::default().resolve_hop(from, to).relation,
+        _ => Relation::Rerouted,
+    };
+    let same_partition = || match (&from, &to) {
+        (Some(from), Some(to)) => from.partition.to_string() == to.partition.to_string(),
+        _ => false,
+    };
+    let fits = match evidence {
+        Evidence::MessageId => true,
+        Evidence::Offset => relation == Relation::Same && same_partition(),
+        _ => relation == Relation::Same,
+    };
+    (same_system && fits).then_some(relation as u8)
+}
+
+/// Of senders that fit alike: of an id the latest that sent before it was received, as ids are kept when messages are sent on; of
+/// what several messages share the only one.
+fn choose(cone: &Cone, consumer: Node, evidence: Evidence, senders: Vec<Node>) -> Option<Node> {
+    let order = |node: Node| (cone.span(node).start_unix_nano(), cone.span(node).key());
+    let latest = cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
+    let before: Vec<Node> = senders.iter().copied().filter(|&node| order(node).0 <= latest).collect();
+    match evidence {
+        Evidence::MessageId | Evidence::Offset => {
+            let last = before.into_iter().max_by_key(|&node| order(node));
+            last.or_else(|| senders.into_iter().min_by_key(|&node| order(node)))
+        }
+        _ => match before[..] {
+            [only] => Some(only),
+            _ => None,
+        },
+    }
+}
