@@ -163,12 +163,11 @@ def test_the_operations_of_the_document_are_counted_right(views, demo):
 
 
 def test_messages_of_the_document_waited(views):
-    # The query over links finds the demo's queues, and nobody received what was not yet sent.
-    (query,) = [query for query in QUERIES if "wait_ns" in query]
+    # The query over links finds the demo's queues, and what it says of how long messages waited is no less than nothing.
+    (query,) = [query for query in QUERIES if "links" in query]
     rows = views.execute(query).fetchall()
     assert len({row[0] for row in rows}) >= 3
-    waits = views.execute(query.replace("wait_ns) / 1e9", "wait_ns)").replace("max(", "min(")).fetchall()
-    assert all(row[-1] >= 0 for row in waits), waits
+    assert all(number >= 0 for row in rows for number in row if isinstance(number, (int, float))), rows
 
 
 def test_the_last_record_is_chosen_as_the_document_says(tmp_path):
