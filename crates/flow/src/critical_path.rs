@@ -123,7 +123,9 @@ impl Walk<'_> {
     fn last_child(&mut self, node: Node) -> Option<Node> {
         let Walk { cone, causes, waiting_children, .. } = self;
         let waiting = waiting_children.entry(node).or_insert_with(|| {
-            let is_part = |child: &Node| cone.has(*child) && !causes.hops.contains_key(child);
+            // What a span sent to somebody else is not a part of it, but an answer that it took is.
+            let is_sent = |child: &Node| causes.hops.get(child) == Some(&node);
+            let is_part = |child: &Node| cone.has(*child) && !is_sent(child);
             let mut children: Vec<Node> = cone.children(node).filter(is_part).collect();
             children.sort_by_key(|&child| end(cone, child));
             children

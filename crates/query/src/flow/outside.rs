@@ -56,36 +56,44 @@ impl<S: Source> Run<'_, S> {
         self.cone.joined().iter().filter_map(missing).collect()
     }
 
-    /// Spans that links of the flow point at and that do not belong to it.
+    /// Spans that links of the flow point at and that do not belong to it. Of several links to one span the first that says anything of the
+    /// message counts, in the order of time.
     fn targets(&self) -> Targets {
         let mut targets = Targets::new();
-        for &node in self.cone.joined() {
-            let span = self.cone.span(node);
-            let view = Messaging::of(span);
-            let outside =
-                |link: &(TraceId, SpanId)| !self.cone.find(link.0, link.1).is_some_and(|node| self.cone.has(node));
-            let Some(view) = view else {
-                for link in span.links().map(|link| (link.trace_id(), link.span_id())).filter(outside) {
-                    let sibling = BatchSibling {
-                        trace_id: link.0,
-                        span_id: link.1,
-                        destination: DestinationKey::default(),
-                        message_id: None,
-                    };
-                    targets.entry(link.0).or_default().insert(link.1, sibling);
+        let mut nodes: Vec<Node> = self.cone.joined().to_vec();
+        nodes.retain(|&node| self.cone.span(node).links().next().is_some());
+        nodes.sort_by_key(|&node| self.order(node));
+        for node in nodes {
+            for sibling in self.linked_outside(node) {
+                let known = targets.entry(sibling.trace_id).or_default().entry(sibling.span_id);
+                let known = known.or_insert_with(|| sibling.clone());
+                if known.destination.name.is_empty() {
+                    *known = sibling;
                 }
-                continue;
-            };
-            let own = destination_of(&view);
-            for linked in LinkedMessage::all(span, view.library).filter(|link| outside(&(link.trace_id, link.span_id)))
-            {
-                let message_id = (!linked.message.id.is_empty()).then(|| linked.message.id.to_string());
-                let (trace_id, span_id) = (linked.trace_id, linked.span_id);
-                let sibling = BatchSibling { trace_id, span_id, destination: own.clone(), message_id };
-                targets.entry(trace_id).or_default().insert(span_id, sibling);
             }
         }
         targets
+    }
+
+    /// The spans beyond the flow that the links of a span point at.
+    fn linked_outside(&self, node: Node) -> Vec<BatchSibling> {
+        let span = self.cone.span(node);
+        let is_outside = |trace_id, span_id| !self.cone.find(trace_id, span_id).is_some_and(|node| self.cone.has(node));
+        let sibling = |trace_id, span_id, destination, message_id| {
+            is_outside(trace_id, span_id).then_some(BatchSibling { trace_id, span_id, destination, message_id })
+        };
+        let Some(view) = Messaging::of(span) else {
+            let links = span.links();
+            return links
+                .filter_map(|link| sibling(link.trace_id(), link.span_id(), DestinationKey::default(), None))
+                .collect();
+        };
+        let links = LinkedMessage::all(span, view.library);
+        let named = links.filter_map(|link| {
+            let message_id = (!link.message.id.is_empty()).then(|| link.message.id.to_string());
+            sibling(link.trace_id, link.span_id, destination_of(&view), message_id)
+        });
+        named.collect()
     }
 
     /// Takes out those spans of a trace that have not arrived; of the others the message's id is filled in.

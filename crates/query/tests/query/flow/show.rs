@@ -19,8 +19,20 @@ pub(crate) fn open(memory: &Memory, span: &str, correlate: &[&str]) -> Flow {
     flow(memory, &query).expect("memory can be read").unwrap_or_else(|| panic!("{span} is not stored"))
 }
 
-/// What is told of a flow. Whether a trace lies between the root and the opened span is left out: it depends on the latter.
+/// What is told of a flow from whichever span it is opened. How traces came in is left out: which of them lie between the root and the
+/// opened span depends on the latter.
 pub(crate) fn show(flow: &Flow) -> String {
+    let relations = ["root", "cause", "batch", "link", "child"];
+    let is_relation = |word: &str| relations.contains(&word);
+    let without = |line: &str| {
+        line.split(' ').filter(|word| !line.starts_with("trace") || !is_relation(word)).collect::<Vec<_>>().join(" ")
+            + "\n"
+    };
+    show_whole(flow).lines().map(without).collect()
+}
+
+/// What is told of a flow.
+pub(crate) fn show_whole(flow: &Flow) -> String {
     let mut text = String::new();
     let root = flow.cone.span(flow.root);
     let of_root = (story::name(root.trace_id(), root.span_id()), root.service_name(), root.name());
@@ -34,7 +46,7 @@ pub(crate) fn show(flow: &Flow) -> String {
     ];
     line(&mut text, &head.map(|(what, ns)| format!("{what} {}", ms(ns))).join(", "));
     for trace in &flow.traces {
-        let relation = if trace.relation.name() == "cause" { "child" } else { trace.relation.name() };
+        let relation = trace.relation.name();
         let (start, end) = (at(trace.start_unix_nano), at(trace.end_unix_nano));
         line(
             &mut text,
