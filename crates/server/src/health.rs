@@ -60,6 +60,11 @@ fn readings(app: &App) -> Vec<Reading> {
         gauge("segment_bytes", "Bytes of all segments", stats.segment_bytes),
         gauge("wal_bytes", "Bytes of the write-ahead log", stats.wal_bytes),
         gauge("memtable_bytes", "Bytes of spans that are not sealed yet", stats.memtable_bytes),
+        gauge(
+            "clock_ahead",
+            "1 while the clock is so far ahead that no day is dropped by it",
+            u64::from(stats.clock_is_ahead),
+        ),
         gauge("wal_queued_bytes", "Bytes of requests that wait for the disk", stats.queued_bytes),
     ]);
     let counters: [(&str, &str, &store::metrics::Counter); 17] = [

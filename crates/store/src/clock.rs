@@ -1,12 +1,18 @@
 //! The only source of time of the store, so that tests can put their own in its place.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Unix nanoseconds now.
     fn now_unix_nano(&self) -> u64;
+
+    /// Nanoseconds since some instant, which nobody can set. A clock that is never set may leave it as it is.
+    fn monotonic_ns(&self) -> u64 {
+        self.now_unix_nano()
+    }
 }
 
 /// The operating system's clock.
@@ -16,6 +22,11 @@ pub struct RealClock;
 impl Clock for RealClock {
     fn now_unix_nano(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        static BEGIN: OnceLock<Instant> = OnceLock::new();
+        BEGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64
     }
 }
 

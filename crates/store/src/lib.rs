@@ -17,7 +17,7 @@
 //! | [`disk`], [`clock`], [`filenames`] | the doors to the world |
 //! | [`wal`], [`commit`] | step append |
 //! | [`memtable`], [`tables`] | step apply; what is live |
-//! | [`segment`], [`manifest`], [`seal`] | step seal, retention |
+//! | [`segment`], [`manifest`], [`seal`], [`retention`] | step seal, retention |
 //! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`selection`], [`catalog`] | what readers see; what they need not read |
@@ -40,6 +40,7 @@ mod memtable;
 pub mod metrics;
 mod open;
 pub mod options;
+mod retention;
 mod seal;
 mod segment;
 mod selection;

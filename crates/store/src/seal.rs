@@ -13,17 +13,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::DAY_NS;
 use crate::commit::CommitQueue;
 use crate::compact::Compactor;
 use crate::compact::handover::Handover;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::filenames::{self, UNPLACED};
+use crate::filenames;
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{SEAL_AGE_MAX_NS, SEAL_IDLE_BYTES_MIN, SEAL_IDLE_NS, StoreOptions};
+use crate::retention::{TrustedClock, expired_days, newest_start};
 use crate::segment::Segment;
 use crate::segment::cache::PageCache;
 use crate::segment::source::{RowAt, SealSource, ordered_rows, rows_by_day};
@@ -53,6 +53,7 @@ pub(crate) struct Sealer {
     /// WAL files are there that are done with.
     wal_remains: bool,
     compactor: Compactor,
+    trusted_clock: TrustedClock,
 }
 
 impl Sealer {
@@ -67,7 +68,23 @@ impl Sealer {
         let (unpublished, dropping) = (Vec::new(), Vec::new());
         let wal_remains = false;
         let compactor = Compactor::new(options.clone(), Arc::clone(&tables), Arc::clone(&metrics));
-        Sealer { options, queue, tables, metrics, manifest, cache, unpublished, dropping, wal_remains, compactor }
+        // Looked at now, so that what passes from now on is known to have passed.
+        let mut trusted_clock = TrustedClock::default();
+        let age_ns = options.retention_age_ns.unwrap_or(u64::MAX);
+        trusted_clock.now(&*options.clock, age_ns, newest_start(&tables.live().segments));
+        Sealer {
+            options,
+            queue,
+            tables,
+            metrics,
+            manifest,
+            cache,
+            unpublished,
+            dropping,
+            wal_remains,
+            compactor,
+            trusted_clock,
+        }
     }
 
     /// Where the merging thread finds what to do.
@@ -212,7 +229,11 @@ impl Sealer {
     /// Drops whole days that are too old, or too much.
     fn drop_expired_days(&mut self) -> Result<(), StoreError> {
         self.finish_dropping()?;
-        let expired = expired_days(&self.tables.live().segments, &self.options);
+        let segments = self.tables.live().segments;
+        let age_ns = self.options.retention_age_ns.unwrap_or(u64::MAX);
+        let now_unix_nano = self.trusted_clock.now(&*self.options.clock, age_ns, newest_start(&segments));
+        self.tables.set_clock_is_ahead(self.trusted_clock.is_ahead());
+        let expired = expired_days(&segments, &self.options, now_unix_nano);
         if expired.is_empty() {
             return Ok(());
         }
@@ -303,40 +324,4 @@ pub(crate) fn remove_dropped_day(
     }
     saved.or_else(|_| save_manifest()).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     disk.remove_directory(&aside).map_err(StoreError::io(aside))
-}
-
-/// The days that retention wants gone. The newest day always stays, however large it is.
-fn expired_days(segments: &[Arc<Segment>], options: &StoreOptions) -> Vec<String> {
-    let mut days: Vec<Day> = Vec::new();
-    for segment in segments {
-        let end = if segment.meta.day == UNPLACED {
-            segment.meta.created_unix_nano
-        } else {
-            (segment.meta.start_min_unix_nano / DAY_NS * DAY_NS).saturating_add(DAY_NS)
-        };
-        if let Some(day) = days.iter_mut().find(|day| day.name == segment.meta.day) {
-            day.bytes += segment.meta.bytes();
-            day.end_unix_nano = day.end_unix_nano.max(end);
-        } else {
-            days.push(Day { name: segment.meta.day.clone(), end_unix_nano: end, bytes: segment.meta.bytes() });
-        }
-    }
-    days.sort_by_key(|day| day.end_unix_nano);
-    let oldest_kept = options.retention_age_ns.map_or(0, |age| options.clock.now_unix_nano().saturating_sub(age));
-    let mut left: u64 = days.iter().map(|day| day.bytes).sum();
-    let mut expired = Vec::new();
-    for (number, day) in days.iter().enumerate() {
-        let too_much = options.retention_bytes.is_some_and(|most| left > most) && number + 1 < days.len();
-        if day.end_unix_nano < oldest_kept || too_much {
-            left -= day.bytes;
-            expired.push(day.name.clone());
-        }
-    }
-    expired
-}
-
-struct Day {
-    name: String,
-    end_unix_nano: u64,
-    bytes: u64,
 }

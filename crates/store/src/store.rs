@@ -51,6 +51,8 @@ pub struct Stats {
     pub oldest_unix_nano: Option<u64>,
     /// The latest start.
     pub newest_unix_nano: Option<u64>,
+    /// The clock is too far ahead for days to be dropped by it; believed when it stays so for a day.
+    pub clock_is_ahead: bool,
 }
 
 impl Store {
@@ -117,6 +119,7 @@ impl Store {
         let live = self.tables.live();
         let mut stats =
             Stats { wal_bytes: live.wal_bytes, queued_bytes: self.queue.bytes() as u64, ..Stats::default() };
+        stats.clock_is_ahead = self.tables.clock_is_ahead();
         let mut bounds: Vec<(u64, u64)> = Vec::new();
         for segment in live.segments.iter() {
             stats.segments += 1;

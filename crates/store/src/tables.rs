@@ -33,6 +33,7 @@ struct Signal {
     stop: bool,
     generation: u64,
     sealing_fails: bool,
+    clock_is_ahead: bool,
 }
 
 const POISON: &str = "no thread panics while it holds the live tables";
@@ -111,6 +112,16 @@ impl Tables {
     /// Whether the last try to seal has failed.
     pub(crate) fn sealing_fails(&self) -> bool {
         self.signal.lock().expect(POISON).sealing_fails
+    }
+
+    /// Notes whether the clock is ahead of what retention believes.
+    pub(crate) fn set_clock_is_ahead(&self, is_ahead: bool) {
+        self.signal.lock().expect(POISON).clock_is_ahead = is_ahead;
+    }
+
+    /// Whether the clock is ahead of what retention believes.
+    pub(crate) fn clock_is_ahead(&self) -> bool {
+        self.signal.lock().expect(POISON).clock_is_ahead
     }
 
     /// Whether a memtable is still in memory only.

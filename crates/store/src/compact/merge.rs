@@ -73,6 +73,9 @@ impl Merger {
             match self.handover.take_job() {
                 Some(job) => {
                     let outcome = self.merge(&job);
+                    if self.tables.stopping() {
+                        return self.undo(outcome);
+                    }
                     self.handover.give_back(outcome);
                     self.tables.notify();
                 }
@@ -88,6 +91,13 @@ impl Merger {
             self.metrics.merges.record(begin.elapsed());
         }
         merged
+    }
+
+    /// Removes what nobody will publish any more; else the next start does it.
+    fn undo(&self, outcome: Outcome) {
+        if let Ok(Some(segment)) = outcome {
+            drop(self.options.disk.remove_directory(&segment.directory));
+        }
     }
 
     fn try_to_merge(&self, job: &Job) -> Outcome {

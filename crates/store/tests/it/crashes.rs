@@ -35,14 +35,12 @@ fn script(world: &World, ledger: &mut Ledger) -> Option<()> {
         if round != 1 {
             seal(world, &store).then_some(())?;
         }
-        if round == 0 {
-            // From the next start on, the first day and the spans without a day are past their time.
-            world.clock.advance(2 * DAY_NS);
-            ledger.expire(world.clock.now_unix_nano() - 2 * DAY_NS);
-        }
         drop(store);
         store = open(world)?;
         if round == 0 {
+            // From now on, the first day and the spans without a day are past their time.
+            world.clock.advance(2 * DAY_NS);
+            ledger.expire(world.clock.now_unix_nano() - 2 * DAY_NS);
             let dropped = || store.stats().oldest_unix_nano >= Some((START / DAY_NS) * DAY_NS);
             assert!(until(|| world.disk.crashed() || dropped()), "nothing was dropped");
         }

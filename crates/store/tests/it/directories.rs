@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use store::clock::{Clock, DAY_NS};
 use store::{Projection, Store, StoreError, StoreOptions};
+use testkit::clock::SimClock;
 
+use crate::ledger::until;
 use crate::{Regenerate, append, open};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -169,6 +171,45 @@ fn old_days_are_dropped_whole() {
     assert!(after.oldest_unix_nano.unwrap() >= (start + DAY_NS) / DAY_NS * DAY_NS);
     drop(store);
     assert_eq!(open(directory.path()).stats().spans, after.spans);
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_drops_nothing() {
+    // Guarantees that neither a store at work nor one that is opened again drops days by a clock that was set ahead by a year, that
+    // it says so, that a clock set back drops nothing, and that a clock that stays ahead for a day is believed.
+    let directory = tempfile::tempdir().unwrap();
+    let start = testkit::spans::Shape::default().start_unix_nano;
+    let clock = Arc::new(SimClock::new(start + 3 * DAY_NS));
+    let open = || {
+        let clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options =
+            StoreOptions { retention_age_ns: Some(30 * DAY_NS), clock, ..StoreOptions::new(directory.path()) };
+        Store::open(options, &Regenerate).unwrap()
+    };
+    let mut store = open();
+    append(&store, 1, 500).unwrap();
+    assert!(store.seal(LONG));
+    let before = store.stats().spans;
+    clock.step_back(300 * DAY_NS);
+    clock.step_forward(665 * DAY_NS);
+    for seed in 2..4 {
+        // Sealing makes the thread look at the clock.
+        append(&store, seed, 1).unwrap();
+        assert!(store.seal(LONG));
+        append(&store, seed + 10, 1).unwrap();
+        assert!(store.seal(LONG));
+        assert!(store.stats().clock_is_ahead);
+        assert_eq!((store.metrics().days_dropped.get(), store.stats().spans >= before), (0, true));
+        drop(store);
+        store = open();
+    }
+    clock.advance(DAY_NS / 2);
+    append(&store, 20, 1).unwrap();
+    assert!(store.seal(LONG));
+    assert_eq!(store.metrics().days_dropped.get(), 0);
+    clock.advance(DAY_NS);
+    assert!(until(|| store.metrics().days_dropped.get() > 0));
+    assert!(!store.stats().clock_is_ahead);
 }
 
 #[test]
