@@ -9,7 +9,6 @@
 //!   days/2026-11-20/00000000000000000003/
 //!     spans.parquet             one row a span, clustered by trace
 //!     scopes.parquet            resources and scopes the spans refer to
-//!     links.parquet             links by the trace they point at
 //!     index.bin                 where each trace lies; filters and bounds of each block
 //!     segment.json              what the files are and their checksums; written last
 //!   days/unplaced/…             spans whose clocks cannot be trusted
@@ -29,8 +28,6 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const SPANS: &str = "spans.parquet";
 /// Resources and scopes of a segment.
 pub(crate) const SCOPES: &str = "scopes.parquet";
-/// Links of a segment by their target.
-pub(crate) const LINKS: &str = "links.parquet";
 /// The index of a segment.
 pub(crate) const INDEX: &str = "index.bin";
 /// What a segment is made of.

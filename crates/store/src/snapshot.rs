@@ -137,15 +137,14 @@ impl Snapshot {
     /// As [`Snapshot::trace`], for the first of several traces, at least one: as many as are read at once within a bound. Traces that
     /// lie side by side share the pages they are in.
     pub fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<SpanBatch>>, ReadError> {
-        let hashes: Vec<u64> = ids.iter().map(|id| hash_text(&id.0)).collect();
         let mut rows = vec![0; ids.len()];
-        let mut places: Vec<Vec<Place>> = Vec::with_capacity(self.segments.len());
+        let mut places: Vec<Vec<(usize, Place)>> = Vec::with_capacity(self.segments.len());
         for segment in self.segments.iter() {
             let mut of_segment = Vec::new();
-            for (&hash, rows) in hashes.iter().zip(&mut rows) {
-                let found = segment.index.trace_rows(hash)?;
+            for (number, (id, rows)) in ids.iter().zip(&mut rows).enumerate() {
+                let found = segment.index.trace_rows(hash_text(&id.0))?;
                 *rows += found.iter().map(|place| u64::from(place.rows)).sum::<u64>();
-                of_segment.extend(found);
+                of_segment.extend(found.into_iter().map(|place| (number, place)));
             }
             places.push(of_segment);
         }
@@ -156,8 +155,8 @@ impl Snapshot {
         };
         let count = rows.iter().take_while(fits).count().max(1).min(ids.len());
         let mut traces = vec![Vec::new(); count];
-        for (segment, mut places) in self.segments.iter().zip(places) {
-            places.retain(|place| hashes[..count].contains(&place.hash));
+        for (segment, places) in self.segments.iter().zip(places) {
+            let places = places.into_iter().filter(|(number, _)| *number < count).map(|(_, place)| place).collect();
             for (trace, found) in traces.iter_mut().zip(segment.traces(&ids[..count], places)?) {
                 trace.extend(found);
             }

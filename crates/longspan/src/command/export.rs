@@ -30,7 +30,7 @@ const FILE_BYTES: u64 = 256 << 20;
 const MESSAGE_BYTES: usize = 1 << 20;
 /// Sealing what is in the log takes seconds.
 const SEAL_MAX: Duration = Duration::from_mins(30);
-const PARQUET: [&str; 3] = ["spans.parquet", "scopes.parquet", "links.parquet"];
+const PARQUET: [&str; 2] = ["spans.parquet", "scopes.parquet"];
 
 /// What is exported, and as what.
 #[derive(Debug, Args)]

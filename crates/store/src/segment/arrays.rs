@@ -1,9 +1,6 @@
-//! Arrow arrays for the small files of a segment, `scopes.parquet` and `links.parquet`; spans go through [`super::encode`].
+//! Arrow arrays for the small file of a segment, `scopes.parquet`; spans go through [`super::encode`].
 
-use std::sync::Arc;
-
-use arrow_array::builder::{FixedSizeBinaryBuilder, MapBuilder, MapFieldNames, StringBuilder};
-use arrow_array::{ArrayRef, FixedSizeBinaryArray};
+use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};
 use model::nested::NestedWriter;
 use model::{TextId, TextTable, Value};
 
@@ -29,14 +26,4 @@ pub(crate) fn append_pair(
     json.clear();
     write_json(json, texts, value);
     map.values().append_value(json.text());
-}
-
-/// Fixed-width ids as an array.
-pub(crate) fn id_array<const N: usize>(ids: impl Iterator<Item = [u8; N]>) -> ArrayRef {
-    let mut builder = FixedSizeBinaryBuilder::new(N as i32);
-    for id in ids {
-        builder.append_value(id).expect("the ids have the width of the array");
-    }
-    let array: FixedSizeBinaryArray = builder.finish();
-    Arc::new(array)
 }

@@ -22,7 +22,6 @@ use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::page::{Page, Shape};
 use crate::segment::parquet_file::{ParquetFile, chunk_shape};
 use crate::segment::pieces::{self, checked};
-use crate::segment::read::read_links;
 use crate::segment::{META_BYTES_MAX, Segment};
 use crate::snapshot::Projection;
 use crate::verify::Finding;
@@ -33,8 +32,6 @@ const PIECE_BYTES: usize = 1 << 20;
 const FINDINGS_OF_FILE_MAX: usize = 8;
 /// Dictionaries are needed again and again, data pages once.
 const CACHE_BYTES: u64 = 16 << 20;
-/// Rows of `links.parquet` looked at together.
-const LINK_ROWS: usize = 64 << 10;
 
 /// What was looked at in a segment, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -237,6 +234,7 @@ impl Check<'_> {
                         self.damage(&index, None, format!("block {number}: {what}"));
                     }
                     walk.block(&segment, (number * BLOCK_ROWS) as u32, &batch);
+                    self.links(&segment, (number * BLOCK_ROWS) as u32, &batch);
                 }
                 Err(error) => self.unreadable(&error),
             }
@@ -250,24 +248,18 @@ impl Check<'_> {
             let what = format!("{} traces instead of {}", walk.traces, segment.meta.traces);
             self.damage(&self.directory.join(filenames::SPANS), None, what);
         }
-        self.links(&segment);
     }
 
-    fn links(&mut self, segment: &Segment) {
-        let rows = segment.links.row_count();
-        let mut places = Places::default();
-        for start in (0..rows).step_by(LINK_ROWS) {
-            match read_links(&segment.links, start..rows.min(start + LINK_ROWS)) {
-                Ok(links) => links.iter().for_each(|[from, _]| places.push(from.0)),
-                Err(error) => return self.unreadable(&error),
-            }
-        }
+    /// Looks up every link of some rows in the index.
+    fn links(&mut self, segment: &Segment, first_row: u32, batch: &SpanBatch) {
         let index = self.directory.join(filenames::INDEX);
-        for (id, range) in places.finish() {
-            match segment.index.link_rows(hash_text(&id.0)) {
-                Ok(found) if holds(&found, &range) => {}
-                Ok(_) => self.damage(&index, None, format!("links to trace {id} do not lie where the index says")),
-                Err(error) => return self.unreadable(&error),
+        for (row, number) in (first_row..).zip(0..batch.len()) {
+            for id in &batch.links.trace_ids[batch.link_ranges.get(number)] {
+                match segment.index.link_rows(hash_text(&id.0)) {
+                    Ok(found) if found.iter().any(|place| place.row == row) => {}
+                    Ok(_) => self.damage(&index, None, format!("no link to trace {id} in row {row}")),
+                    Err(error) => return self.unreadable(&error),
+                }
             }
         }
     }
@@ -354,27 +346,6 @@ fn check_block(said: &Block, batch: &SpanBatch) -> Result<(), &'static str> {
     let durations = |block: &Block| (block.duration_min, block.duration_max);
     let same = (starts(said), durations(said)) == (starts(&found), durations(&found));
     if same { Ok(()) } else { Err("other bounds of time than its rows have") }
-}
-
-/// Consecutive rows that belong to one trace id, as they come.
-#[derive(Debug, Default)]
-struct Places {
-    row: u32,
-    places: Vec<(TraceId, Range<u32>)>,
-}
-
-impl Places {
-    fn push(&mut self, id: TraceId) {
-        self.row += 1;
-        match self.places.last_mut() {
-            Some((last, range)) if *last == id => range.end = self.row,
-            _ => self.places.push((id, self.row - 1..self.row)),
-        }
-    }
-
-    fn finish(self) -> Vec<(TraceId, Range<u32>)> {
-        self.places
-    }
 }
 
 /// Follows the traces of a segment from block to block.

@@ -50,7 +50,8 @@ fn pack_block(deltas: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-fn put_bits(bytes: &mut [u8], bit: usize, width: usize, value: u64) {
+/// Puts `width` bits, at most 64, from bit `bit` on, where zeros are.
+pub(super) fn put_bits(bytes: &mut [u8], bit: usize, width: usize, value: u64) {
     let word = u128::from(value) << (bit % 8);
     let touched = (bit % 8 + width).div_ceil(8);
     for (byte, part) in bytes[bit / 8..].iter_mut().zip(word.to_le_bytes()).take(touched) {
@@ -93,7 +94,7 @@ pub(crate) fn unpack_delta(bytes: &[u8], count: usize) -> Option<Vec<i64>> {
 }
 
 /// `width` bits, at most 64, from bit `bit` on.
-fn bits_at(bytes: &[u8], bit: usize, width: usize) -> Option<u64> {
+pub(super) fn bits_at(bytes: &[u8], bit: usize, width: usize) -> Option<u64> {
     if width == 0 {
         return Some(0);
     }

@@ -20,14 +20,15 @@ use crate::disk::Located;
 use crate::error::ReadError;
 use crate::filenames;
 use crate::segment::filter::{build_filter, filter_may_contain};
+pub(crate) use crate::segment::row_table::Place;
+use crate::segment::row_table::{Entry, RowTable, table_to_bytes};
 use crate::snapshot::ServiceBounds;
 
 const MAGIC: &[u8; 8] = b"LSPANIDX";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SECTION_BYTES: usize = 32;
 const SECTIONS_MAX: usize = 64;
 const BLOCK_BYTES: usize = 56;
-const PLACE_BYTES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -36,12 +37,12 @@ enum SectionKind {
     Blocks = 1,
     /// The blocks' filters over `key = value` hashes, one behind the other.
     BlockFilters = 2,
-    /// Hash of the trace id u64, first row u32, rows u32; sorted.
+    /// Rows by the hash of the trace id, with counts: [`crate::segment::row_table`].
     Traces = 3,
     /// A filter over the hashes of the trace ids.
     TraceFilter = 4,
-    /// Hash of the trace id linked to u64, first row of `links.parquet` u32, rows u32; sorted.
-    LinkTargets = 5,
+    /// Rows that carry links by the hash of the trace id linked to, without counts: [`crate::segment::row_table`].
+    LinkRows = 5,
     /// The catalog as JSON.
     Catalog = 6,
     /// For each block how many services it has u32, 0 u32, and for each: hash of its name u64, errors u32, 0 u32, start min and
@@ -86,16 +87,8 @@ pub(crate) type BlockServices = Vec<(u64, ServiceBounds)>;
 const BLOCK_SERVICES_MAX: usize = 512;
 const SERVICE_BYTES: usize = 48;
 
-/// Consecutive rows that belong to one hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) hash: u64,
-    pub(crate) row: u32,
-    pub(crate) rows: u32,
-}
-
 /// The files whose pieces the index has hashes of, by their numbers.
-pub(crate) const PIECE_FILES: [&str; 3] = [filenames::SPANS, filenames::SCOPES, filenames::LINKS];
+pub(crate) const PIECE_FILES: [&str; 2] = [filenames::SPANS, filenames::SCOPES];
 
 /// Collects an index while a segment is written.
 #[derive(Debug, Default)]
@@ -103,8 +96,10 @@ pub(crate) struct IndexWriter {
     blocks: Vec<Block>,
     filters: Vec<u8>,
     services: Vec<u8>,
-    pub(crate) traces: Vec<Place>,
-    pub(crate) link_targets: Vec<Place>,
+    /// By the hash of the trace id.
+    pub(crate) traces: Vec<Entry>,
+    /// By the hash of the trace id linked to.
+    pub(crate) links: Vec<Entry>,
 }
 
 impl IndexWriter {
@@ -129,15 +124,13 @@ impl IndexWriter {
         catalog: &Catalog,
         pieces: impl Iterator<Item = (&'p str, &'p Vec<u64>)>,
     ) -> Vec<u8> {
-        self.traces.sort_unstable();
-        self.link_targets.sort_unstable();
-        let mut hashes = self.traces.iter().map(|place| place.hash).collect();
+        let mut hashes = self.traces.iter().map(|entry| entry.hash).collect();
         let sections = [
             (SectionKind::Blocks, blocks_to_bytes(&self.blocks)),
             (SectionKind::BlockFilters, self.filters),
-            (SectionKind::Traces, places_to_bytes(&self.traces)),
+            (SectionKind::Traces, table_to_bytes(&mut self.traces, true)),
             (SectionKind::TraceFilter, build_filter(&mut hashes)),
-            (SectionKind::LinkTargets, places_to_bytes(&self.link_targets)),
+            (SectionKind::LinkRows, table_to_bytes(&mut self.links, false)),
             (SectionKind::Services, self.services),
             (SectionKind::Pieces, pieces_to_bytes(pieces)),
             (SectionKind::Catalog, serde_json::to_vec(catalog).expect("a catalog is always JSON")),
@@ -243,16 +236,6 @@ fn pieces_from_bytes(bytes: &[u8]) -> Option<[Arc<[u64]>; PIECE_FILES.len()]> {
     Some(files)
 }
 
-fn places_to_bytes(places: &[Place]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
-    for place in places {
-        out.extend_from_slice(&place.hash.to_le_bytes());
-        out.extend_from_slice(&place.row.to_le_bytes());
-        out.extend_from_slice(&place.rows.to_le_bytes());
-    }
-    out
-}
-
 /// An opened `index.bin`.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -264,8 +247,8 @@ pub(crate) struct Index {
     pieces: [Arc<[u64]>; PIECE_FILES.len()],
     trace_filter: Vec<u8>,
     block_filters: OnceLock<Arc<[u8]>>,
-    traces: OnceLock<Arc<[u8]>>,
-    link_targets: OnceLock<Arc<[u8]>>,
+    traces: OnceLock<RowTable>,
+    links: OnceLock<RowTable>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -290,7 +273,7 @@ impl Index {
             trace_filter: Vec::new(),
             block_filters: OnceLock::new(),
             traces: OnceLock::new(),
-            link_targets: OnceLock::new(),
+            links: OnceLock::new(),
         };
         index.blocks = blocks_from_bytes(&index.section(SectionKind::Blocks)?);
         let services = index.section(SectionKind::Services)?;
@@ -327,6 +310,16 @@ impl Index {
         Ok(Arc::clone(cell.get_or_init(|| bytes)))
     }
 
+    fn table(&self, cell: &OnceLock<RowTable>, kind: SectionKind) -> Result<RowTable, ReadError> {
+        if let Some(table) = cell.get() {
+            return Ok(table.clone());
+        }
+        let table = RowTable::new(self.section(kind)?.into());
+        let table =
+            table.ok_or_else(|| ReadError::corrupt(self.path(), format!("section {kind:?} does not add up")))?;
+        Ok(cell.get_or_init(|| table).clone())
+    }
+
     /// The hashes of the pieces of a file.
     pub(crate) fn pieces(&self, name: &str) -> Arc<[u64]> {
         let number = PIECE_FILES.iter().position(|known| *known == name).expect("files with pieces are known");
@@ -359,12 +352,12 @@ impl Index {
         if !filter_may_contain(&self.trace_filter, id_hash) {
             return Ok(Vec::new());
         }
-        Ok(places_of(&self.lazy(&self.traces, SectionKind::Traces)?, id_hash))
+        Ok(self.table(&self.traces, SectionKind::Traces)?.find(id_hash))
     }
 
-    /// Rows of `links.parquet` that may point at the trace whose id has this hash.
+    /// Rows that may carry a link to the trace whose id has this hash.
     pub(crate) fn link_rows(&self, id_hash: u64) -> Result<Vec<Place>, ReadError> {
-        Ok(places_of(&self.lazy(&self.link_targets, SectionKind::LinkTargets)?, id_hash))
+        Ok(self.table(&self.links, SectionKind::LinkRows)?.find(id_hash))
     }
 }
 
@@ -413,21 +406,6 @@ fn blocks_from_bytes(bytes: &[u8]) -> Vec<Block> {
         filter_bytes: u64_at(bytes, 48),
     };
     bytes.chunks_exact(BLOCK_BYTES).map(block).collect()
-}
-
-/// All places of a hash, by binary search over the sorted section.
-fn places_of(bytes: &[u8], hash: u64) -> Vec<Place> {
-    let count = bytes.len() / PLACE_BYTES;
-    let place = |number: usize| {
-        let at = number * PLACE_BYTES;
-        Place { hash: u64_at(bytes, at), row: u32_at(bytes, at + 8), rows: u32_at(bytes, at + 12) }
-    };
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if place(middle).hash < hash { low = middle + 1 } else { high = middle }
-    }
-    (low..count).map(place).take_while(|place| place.hash == hash).collect()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -1,4 +1,4 @@
-//! The columns of `spans.parquet`, `scopes.parquet` and `links.parquet`: names, types, encodings.
+//! The columns of `spans.parquet` and `scopes.parquet`: names, types, encodings.
 //!
 //! Names are for people who open the files with DuckDB, pandas or ClickHouse; `docs/format.md` is the reference. A frequent
 //! attribute key `K` is the column `attr.K` of its own type, all others are in the map column `attributes`, whose values are
@@ -149,16 +149,6 @@ pub(crate) fn scopes_schema() -> Arc<Schema> {
     ]))
 }
 
-/// The columns of `links.parquet`.
-pub(crate) fn links_schema() -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
-        Field::new("from_trace_id", DataType::FixedSizeBinary(16), false),
-        Field::new("from_span_id", DataType::FixedSizeBinary(8), false),
-        Field::new("to_trace_id", DataType::FixedSizeBinary(16), false),
-        Field::new("to_span_id", DataType::FixedSizeBinary(8), false),
-    ]))
-}
-
 fn common_properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -173,7 +163,7 @@ pub(crate) fn spans_properties() -> WriterProperties {
     common_properties().build()
 }
 
-/// How the small files are encoded.
+/// How `scopes.parquet` is encoded.
 pub(crate) fn small_properties() -> WriterProperties {
     common_properties().set_data_page_row_count_limit(PAGE_ROWS_MAX).build()
 }

@@ -8,9 +8,9 @@
 //! | [`layout`] | names, types and encodings of columns |
 //! | [`group`], [`lists`] | rows of a row group as columns |
 //! | [`encode`], [`delta`] | columns to the pages of a Parquet file |
-//! | [`arrays`] | Arrow arrays for the small files |
+//! | [`arrays`] | Arrow arrays for the small file |
 //! | [`mod@write`] | the files, aside, synced, renamed |
-//! | [`index`], [`filter`] | `index.bin` |
+//! | [`index`], [`filter`], [`row_table`] | `index.bin` |
 //! | [`pieces`] | checksums of every 8 KiB |
 //! | [`meta`] | `segment.json` |
 //! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
@@ -41,6 +41,7 @@ pub(crate) mod page;
 pub(crate) mod parquet_file;
 pub(crate) mod pieces;
 pub(crate) mod read;
+pub(crate) mod row_table;
 pub(crate) mod select;
 pub(crate) mod source;
 pub(crate) mod thrift;
@@ -67,7 +68,7 @@ use crate::segment::read::{RowReader, read_links, read_scopes};
 use crate::snapshot::{IncomingLink, Projection};
 
 /// How many Parquet files a segment has, to number their pages in the cache.
-const PARQUET_FILES: u64 = 4;
+const PARQUET_FILES: u64 = 2;
 /// A `segment.json` is never larger than this.
 pub(crate) const META_BYTES_MAX: u64 = 16 << 20;
 
@@ -80,7 +81,6 @@ pub(crate) struct Segment {
     /// Its resources and scopes, without spans.
     context: SpanBatch,
     spans: ParquetFile,
-    links: ParquetFile,
 }
 
 impl Segment {
@@ -111,7 +111,6 @@ impl Segment {
             directory: directory.to_owned(),
             context: read_scopes(&parquet(filenames::SCOPES, 0)?)?,
             spans: parquet(filenames::SPANS, 1)?,
-            links: parquet(filenames::LINKS, 2)?,
             index,
             meta,
         };
@@ -155,18 +154,18 @@ impl Segment {
 
     /// Links of this segment's spans that point at spans of a trace.
     pub(crate) fn incoming_links(&self, id: TraceId) -> Result<Vec<IncomingLink>, ReadError> {
-        let mut links = Vec::new();
-        for place in self.index.link_rows(hash_text(&id.0))? {
-            let range = place.row as usize..(place.row + place.rows) as usize;
-            let link = |[from, to]: [(TraceId, model::SpanId); 2]| IncomingLink {
-                from_trace_id: from.0,
-                from_span_id: from.1,
-                to_trace_id: to.0,
-                to_span_id: to.1,
-            };
-            let read = read_links(&self.links, range)?.into_iter().map(link);
-            links.extend(read.filter(|link| link.from_trace_id == id));
-        }
-        Ok(links)
+        let mut rows: Vec<usize> =
+            self.index.link_rows(hash_text(&id.0))?.iter().map(|place| place.row as usize).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let rows: Vec<Range<usize>> = rows.into_iter().map(|row| row..row + 1).collect();
+        let link = |[from, to]: [(TraceId, model::SpanId); 2]| IncomingLink {
+            from_trace_id: from.0,
+            from_span_id: from.1,
+            to_trace_id: to.0,
+            to_span_id: to.1,
+        };
+        let links = read_links(&self.spans, &rows)?.into_iter().map(link);
+        Ok(links.filter(|link| link.from_trace_id == id).collect())
     }
 }

@@ -521,12 +521,25 @@ pub(crate) fn read_scopes(file: &ParquetFile) -> Result<SpanBatch, ReadError> {
     Ok(out)
 }
 
-/// Reads rows of `links.parquet`: the trace and span linked to, and the trace and span that carry the link.
-pub(crate) fn read_links(file: &ParquetFile, rows: Range<usize>) -> Result<Vec<[(TraceId, SpanId); 2]>, ReadError> {
-    let (projection, context, ranges) = (Projection::default(), SpanBatch::default(), [rows]);
-    let reader = RowReader { spans: file, context: &context, columns: &[], projection: &projection, ranges: &ranges };
-    let from: (Vec<[u8; 16]>, Vec<[u8; 8]>) = (reader.ids("from_trace_id")?, reader.ids("from_span_id")?);
-    let to: (Vec<[u8; 16]>, Vec<[u8; 8]>) = (reader.ids("to_trace_id")?, reader.ids("to_span_id")?);
-    let end = |ends: &(Vec<[u8; 16]>, Vec<[u8; 8]>), row: usize| (TraceId(ends.0[row]), SpanId(ends.1[row]));
-    Ok((0..from.0.len()).map(|row| [end(&from, row), end(&to, row)]).collect())
+/// Reads the links that rows carry: the trace and span linked to, and the trace and span that carry the link.
+pub(crate) fn read_links(
+    spans: &ParquetFile,
+    ranges: &[Range<usize>],
+) -> Result<Vec<[(TraceId, SpanId); 2]>, ReadError> {
+    let (projection, context) = (Projection::default(), SpanBatch::default());
+    let reader = RowReader { spans, context: &context, columns: &[], projection: &projection, ranges };
+    let carriers: (Vec<[u8; 16]>, Vec<[u8; 8]>) = (reader.ids("trace_id")?, reader.ids("span_id")?);
+    let linked =
+        (reader.leaf("links.list.element.trace_id", false)?, reader.leaf("links.list.element.span_id", false)?);
+    let items = Items::new(&linked.0);
+    let id =
+        |item| Some((TraceId(linked.0.value(item)?.try_into().ok()?), SpanId(linked.1.value(item)?.try_into().ok()?)));
+    let mut links = Vec::new();
+    for (row, (&trace, &span)) in carriers.0.iter().zip(&carriers.1).enumerate() {
+        for item in items.of_row(row) {
+            let linked = id(item).ok_or_else(|| spans.damaged("a link without its ids"))?;
+            links.push([linked, (TraceId(trace), SpanId(span))]);
+        }
+    }
+    Ok(links)
 }

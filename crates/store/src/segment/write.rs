@@ -25,16 +25,15 @@ use crate::disk::{Disk, WriteFile};
 use crate::error::StoreError;
 use crate::filenames;
 use crate::options::{BLOCK_ROWS, ROW_GROUP_ROWS, ZSTD_LEVEL};
-use crate::segment::arrays::{append_pair, id_array, map_builder};
+use crate::segment::arrays::{append_pair, map_builder};
 use crate::segment::columns::choose_columns;
 use crate::segment::encode::Encoder;
 use crate::segment::group::GroupBuilder;
-use crate::segment::index::{Block, BlockServices, IndexWriter, Place};
-use crate::segment::layout::{
-    AttributeColumn, links_schema, scopes_schema, small_properties, spans_properties, spans_schema,
-};
+use crate::segment::index::{Block, BlockServices, IndexWriter};
+use crate::segment::layout::{AttributeColumn, scopes_schema, small_properties, spans_properties, spans_schema};
 use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::pieces::PieceHasher;
+use crate::segment::row_table::Entry;
 use crate::segment::source::{Intrinsic, RowAt, SealSource};
 use crate::snapshot::ServiceBounds;
 
@@ -172,8 +171,8 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
     let mut index = IndexWriter::default();
     write_spans(aside, source, rows, &contexts, &plan.columns, &mut index)?;
     write_scopes(aside, &contexts.batch)?;
-    write_links(aside, source, rows, &mut index)?;
-    index.traces = trace_places(rows);
+    index.traces = trace_entries(rows);
+    index.links = link_entries(source, rows);
     let mut catalog = contexts.catalog(source, rows);
     catalog.keys.extend(plan.keys);
     let traces = index.traces.len() as u64;
@@ -278,15 +277,26 @@ fn services_of(contexts: &Contexts, rows: &[RowAt], scope_ids: &[u32]) -> BlockS
     sorted
 }
 
-fn trace_places(rows: &[RowAt]) -> Vec<Place> {
-    let mut places = Vec::new();
+fn trace_entries(rows: &[RowAt]) -> Vec<Entry> {
+    let mut entries = Vec::new();
     let mut row = 0;
     for group in rows.chunk_by(|a, b| a.span.trace_id == b.span.trace_id) {
         let hash = hash_text(&group[0].span.trace_id.0);
-        places.push(Place { hash, row, rows: group.len() as u32 });
+        entries.push(Entry { hash, row, rows: group.len() as u32 });
         row += group.len() as u32;
     }
-    places
+    entries
+}
+
+/// Each row that carries links, by the traces it links to.
+fn link_entries(source: &SealSource<'_>, rows: &[RowAt]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (row, at) in (0..).zip(rows) {
+        let batch = source.batch(at);
+        let linked = &batch.links.trace_ids[batch.link_ranges.get(at.row as usize)];
+        entries.extend(linked.iter().map(|id| Entry { hash: hash_text(&id.0), row, rows: 1 }));
+    }
+    entries
 }
 
 /// The resources and scopes of a segment.
@@ -406,36 +416,4 @@ fn write_scopes(aside: &mut Aside<'_>, batch: &SpanBatch) -> Result<(), StoreErr
     ];
     let mut once = Some(arrays);
     aside.parquet(filenames::SCOPES, &scopes_schema(), small_properties(), || once.take())
-}
-
-/// Writes the links by the trace they point at, and notes where each target's links lie.
-fn write_links(
-    aside: &mut Aside<'_>,
-    source: &SealSource<'_>,
-    rows: &[RowAt],
-    index: &mut IndexWriter,
-) -> Result<(), StoreError> {
-    let mut links = Vec::new();
-    for at in rows {
-        let (batch, row) = (source.batch(at), &at.span);
-        for link in batch.link_ranges.get(at.row as usize) {
-            let from = (batch.links.trace_ids[link], batch.links.span_ids[link]);
-            links.push((from, (row.trace_id, row.span_id)));
-        }
-    }
-    links.sort_unstable();
-    let mut row = 0;
-    for group in links.chunk_by(|a, b| a.0.0 == b.0.0) {
-        index.link_targets.push(Place { hash: hash_text(&group[0].0.0.0), row, rows: group.len() as u32 });
-        row += group.len() as u32;
-    }
-    let mut once = (!links.is_empty()).then(|| {
-        vec![
-            id_array(links.iter().map(|(from, _)| from.0.0)),
-            id_array(links.iter().map(|(from, _)| from.1.0)),
-            id_array(links.iter().map(|(_, to)| to.0.0)),
-            id_array(links.iter().map(|(_, to)| to.1.0)),
-        ]
-    });
-    aside.parquet(filenames::LINKS, &links_schema(), small_properties(), || once.take())
 }

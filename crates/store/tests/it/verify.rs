@@ -146,7 +146,7 @@ fn missing_and_strange_things_are_named() {
     fs::create_dir_all(segment.with_file_name(format!("{:020}", 700))).unwrap();
     let verified = check(directory.path(), false).unwrap();
     assert_eq!((verified.is_whole(), verified.findings.len()), (true, 3), "{:?}", verified.findings);
-    for name in ["links.parquet", "segment.json", "manifest.json"] {
+    for name in ["scopes.parquet", "segment.json", "manifest.json"] {
         let path = of_segment(name);
         let bytes = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
