@@ -414,15 +414,16 @@ fn delivery_attributes(address: Address, delivery: &Delivery<Body>) -> Vec<KeyVa
         .map(|(name, value)| header_attribute(name, value.clone()))
         .collect();
     attributes.sort_by(|left, right| left.key.cmp(&right.key));
-    let attempt_header = match address {
-        Address::Topic(_) => "kafka_deliveryAttempt",
+    // Quorum queues count the deliveries before this one, Spring counts this one too.
+    let (attempt_header, counted) = match address {
+        Address::Topic(_) => ("kafka_deliveryAttempt", delivery.attempt),
         Address::Exchange { .. } => {
             attributes.push(KeyValue::new("messaging.rabbitmq.message.delivery_tag", delivery.tag as i64));
-            "x-delivery-count"
+            ("x-delivery-count", delivery.attempt - 1)
         }
     };
     if delivery.attempt > 1 {
-        attributes.push(header_attribute(attempt_header, delivery.attempt.to_string()));
+        attributes.push(header_attribute(attempt_header, counted.to_string()));
     }
     attributes
 }
