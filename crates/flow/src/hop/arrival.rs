@@ -87,7 +87,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// What the sender calls the destination.
-    fn sent(&self, views: &Views<'a>) -> Option<Identity<'a>> {
+    pub(super) fn sent(&self, views: &Views<'a>) -> Option<Identity<'a>> {
         let view = views.get(&self.from.node()?)?;
         Identity::of(view).filter(|_| is_sender(view.role))
     }

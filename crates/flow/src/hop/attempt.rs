@@ -1,16 +1,18 @@
 //! Attempts: the arrivals of one message at one consumer group, in order.
 //!
 //! A span that receives and the span that then processes are one attempt; so are spans of one service within each other. Every
-//! further arrival is a further attempt, unless the spans say themselves which delivery they are. Messages of one sender are told
-//! apart by id or offset; where one span sent several and nobody says which is which, no arrival counts as a retry of another.
+//! further arrival is a further attempt, unless the spans say themselves which delivery they are. Two instrumentations of one
+//! service that each make a span of one delivery (a client and the framework around it) are one attempt as well. Messages of one
+//! sender are told apart by id or offset; where one span sent several and nobody says which is which, no arrival counts as a
+//! retry of another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::arrival::{Arrival, Sender, identity_of};
 use super::{Views, is_receiver, is_sender};
 use crate::cone::{Cone, Node};
 use crate::critical_path::end;
-use crate::semconv::Role;
+use crate::semconv::{Messaging, Role};
 
 /// One message at one consumer group.
 #[derive(Debug)]
@@ -50,9 +52,10 @@ impl<'a> Attempt<'a> {
 
 /// Sorts arrivals into groups, and each group into attempts.
 pub(super) fn attempts<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[Arrival<'a>]) -> Vec<Group<'a>> {
+    let several = senders_of_several(views, arrivals);
     let mut groups: BTreeMap<(Sender, String, String), Vec<&Arrival<'a>>> = BTreeMap::new();
     for (number, arrival) in arrivals.iter().enumerate() {
-        let message = message(views, arrival, number);
+        let message = if several.contains(&arrival.from) { message(views, arrival, number) } else { String::new() };
         groups.entry((arrival.from, message, consumer(cone, views, arrival))).or_default().push(arrival);
     }
     let sorted = |mut arrivals: Vec<&Arrival<'a>>| {
@@ -62,20 +65,40 @@ pub(super) fn attempts<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[Arriva
     groups.into_values().map(sorted).collect()
 }
 
-/// Tells the messages of one sender apart; empty for a sender of one message.
-fn message(views: &Views<'_>, arrival: &Arrival<'_>, number: usize) -> String {
-    let sender = arrival.from.node().map(|node| views.get(&node));
-    let sends_one = match sender {
-        None => true,
-        Some(view) => view.is_some_and(|view| is_sender(view.role) && view.batch_size.is_none_or(|size| size <= 1)),
-    };
-    if sends_one {
-        return String::new();
+/// Senders of more than one message: by their own account, because they are no senders (a workflow that many things link to), or
+/// because what was received from them has different ids or places at one destination.
+fn senders_of_several(views: &Views<'_>, arrivals: &[Arrival<'_>]) -> HashSet<Sender> {
+    let mut several = HashSet::new();
+    let mut known: HashMap<(Sender, &str), String> = HashMap::new();
+    for arrival in arrivals {
+        let sender = arrival.from.node().map(|node| views.get(&node));
+        let says_one = |view: &Messaging<'_>| is_sender(view.role) && view.batch_size.is_none_or(|size| size <= 1);
+        if sender.is_some_and(|view| !view.is_some_and(says_one)) {
+            several.insert(arrival.from);
+            continue;
+        }
+        let identity = identity_at(views, arrival);
+        let known = known.entry((arrival.from, &arrival.destination.name)).or_default();
+        if known.is_empty() {
+            *known = identity;
+        } else if !identity.is_empty() && *known != identity {
+            several.insert(arrival.from);
+        }
     }
-    let partition = arrival.linked.map(|linked| linked.destination.partition);
+    several
+}
+
+/// What tells the message of an arrival from others of its sender, whichever of link and span knows it; empty if neither does.
+fn identity_at(views: &Views<'_>, arrival: &Arrival<'_>) -> String {
+    let of_link = arrival.linked.map(|linked| linked.destination.partition);
     let of_span = views.get(&arrival.to).map(|view| view.destination.partition);
-    let partition = partition.filter(|word| !word.is_empty()).or(of_span).unwrap_or_default().to_string();
-    match identity_of(&arrival.facts(views), &partition) {
+    let partition = of_link.filter(|word| !word.is_empty()).or(of_span).unwrap_or_default();
+    identity_of(&arrival.facts(views), &partition.to_string())
+}
+
+/// Tells the messages of a sender of several apart.
+fn message(views: &Views<'_>, arrival: &Arrival<'_>, number: usize) -> String {
+    match identity_at(views, arrival) {
         unknown if unknown.is_empty() => format!("\0{number}"),
         known => known,
     }
@@ -132,11 +155,17 @@ fn part_of(cone: &Cone, views: &Views<'_>, arrival: &Arrival<'_>, places: &HashM
     None
 }
 
-/// Whether an arrival belongs to an attempt that has begun: the processing of what was only received so far, or of the same
-/// delivery by the spans' own account.
+/// Whether an arrival belongs to an attempt that has begun: the processing of what was only received so far, the same delivery
+/// by the spans' own account, or as another instrumentation of the service tells it.
 fn goes_on(views: &Views<'_>, attempt: &Attempt<'_>, arrival: &Arrival<'_>, said: Option<u32>) -> bool {
     let role = |arrival: &Arrival<'_>| views.get(&arrival.to).map(|view| view.role);
     let only_received = attempt.arrivals.iter().all(|known| role(known) == Some(Role::Receive));
     let processes = role(arrival) == Some(Role::Process);
-    only_received && processes && said.is_none_or(|said| said == attempt.number || attempt.number == 1)
+    if said.is_some_and(|said| said != attempt.number && attempt.number != 1) {
+        return false;
+    }
+    let library = |arrival: &Arrival<'_>| views.get(&arrival.to).map_or("", |view| view.library.name);
+    let is_told_anew = !library(arrival).is_empty()
+        && attempt.arrivals.iter().all(|known| !library(known).is_empty() && library(known) != library(arrival));
+    processes && (only_received || is_told_anew)
 }

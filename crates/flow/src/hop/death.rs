@@ -1,7 +1,8 @@
 //! Dead letters: which messages were given up on, as far as spans tell.
 //!
-//! Three things tell it: a span that, while working on a message, sends something to a dead-letter destination; a span that
-//! receives, elsewhere, the same message with the headers of its death; a span that settles a message as dead-lettered.
+//! Four things tell it: a span that, while working on a message, sends something to a dead-letter destination; a span that
+//! receives, elsewhere, the same message with the headers of its death; one that receives it from a dead-letter destination to
+//! which it was not sent; a span that settles a message as dead-lettered.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use super::arrival::{Arrival, Sender};
 use super::attempt::Group;
 use super::{Views, is_sender};
 use crate::cone::{Cone, Node};
-use crate::destination::Identity;
+use crate::destination::{Identity, dead_letter_of};
 use crate::semconv::{Messaging, Role, Settlement};
 
 /// Spans that a dead letter's sender lies within, at most.
@@ -30,16 +31,19 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
         dead.extend(worked_on(cone, node, &groups_at).and_then(|places| the_one(views, view, groups, places)));
     }
     for arrival in arrivals {
-        let Some(death) = arrival.facts(views).dead_letter else { continue };
+        let Some(died_at) = died_at(views, arrival) else { continue };
         let own = groups_at.get(&arrival.to).map_or(&[][..], Vec::as_slice);
         let others = groups_of.get(&arrival.from).map_or(&[][..], Vec::as_slice);
         let others: Vec<usize> = others.iter().copied().filter(|place| !own.contains(place)).collect();
         let died_there = |&place: &usize| {
             let arrival = groups[place].attempts[0].first();
             let names = [&arrival.destination.name, &arrival.subscription];
-            names.into_iter().any(|name| !name.is_empty() && names_same(death.destination, name))
+            names.into_iter().any(|name| !name.is_empty() && names_same(died_at, name))
         };
-        let there: Vec<usize> = others.iter().copied().filter(died_there).collect();
+        let mut there: Vec<usize> = others.iter().copied().filter(died_there).collect();
+        if there.is_empty() {
+            there.extend(others.iter().copied().filter(|&place| was_rejected(views, &groups[place])));
+        }
         dead.extend(if there.is_empty() && others.len() == 1 { others } else { there });
     }
     for place in dead {
@@ -51,6 +55,24 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
 fn tells_death(view: &Messaging<'_>) -> bool {
     let settles = view.role == Role::Settle && view.settlement == Some(Settlement::DeadLettered);
     settles || is_sender(view.role) && Identity::of(view).is_some_and(|identity| identity.is_dead_letter())
+}
+
+/// Where the message of an arrival died before, as its headers or the name of the dead-letter destination say; nothing for a
+/// message that is not known to have died. The name is empty where it tells nothing.
+fn died_at<'a>(views: &Views<'a>, arrival: &'a Arrival<'a>) -> Option<&'a str> {
+    if let Some(death) = arrival.facts(views).dead_letter {
+        return Some(death.destination);
+    }
+    let names = [arrival.subscription.as_str(), &arrival.destination.name];
+    let of = names.into_iter().find_map(dead_letter_of)?;
+    (arrival.sent(views).is_some_and(|sent| !sent.has_key(&arrival.destination))).then_some(of)
+}
+
+/// Whether the last who handled a message refused it, or failed.
+fn was_rejected(views: &Views<'_>, group: &Group<'_>) -> bool {
+    let last = group.attempts.last().map_or(&[][..], |attempt| &attempt.arrivals);
+    let settlement = |arrival: &Arrival<'_>| views.get(&arrival.to).and_then(|view| view.settlement);
+    last.iter().any(|arrival| matches!(settlement(arrival), Some(Settlement::Rejected | Settlement::Failed)))
 }
 
 /// Whether a name, or the ARN that ends in one, is this name.

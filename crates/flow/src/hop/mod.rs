@@ -150,6 +150,7 @@ impl Hops {
             a.cmp(b).then_with(|| key(hop_a).cmp(&key(hop_b)))
         });
         hops.hops = ordered.into_iter().map(|(_, hop)| hop).collect();
+        mark_retries(&mut hops.hops);
         hops
     }
 
@@ -196,6 +197,23 @@ impl Hops {
         if order(cause) > order(*known) {
             *known = cause;
         }
+    }
+}
+
+/// Marks attempts whose message was sent anew for each (Celery does that): an earlier one of the same id is a hop as well.
+fn mark_retries(hops: &mut [Hop]) {
+    let key = |hop: &Hop| {
+        let service = hop.to.as_ref()?.service.clone();
+        Some((hop.message_id.clone()?, hop.destination.clone(), hop.consumer_group.clone(), service))
+    };
+    let mut first: HashMap<_, u32> = HashMap::new();
+    for hop in hops.iter() {
+        let Some(key) = key(hop) else { continue };
+        let attempt = first.entry(key).or_insert(hop.attempt);
+        *attempt = hop.attempt.min(*attempt);
+    }
+    for hop in hops {
+        hop.is_retry |= key(hop).is_some_and(|key| first[&key] < hop.attempt);
     }
 }
 
@@ -287,6 +305,7 @@ fn unanswered_senders(cone: &Cone, views: &Views<'_>, answered: &HashSet<Node>) 
     let same_service = |a: Node, b: Node| cone.span(a).service_name() == cone.span(b).service_name();
     let makers: HashSet<Node> =
         cone.edges().iter().filter(|edge| sends(edge.to) && sends(edge.from)).map(|edge| edge.to).collect();
+    let told = told_by_producers(cone, views);
     let is_open = |&node: &Node| {
         let wraps = cone.children(node).any(|child| sends(child) && same_service(node, child));
         let parent = cone.parent(node).filter(|&parent| sends(parent) && same_service(parent, node));
@@ -294,11 +313,32 @@ fn unanswered_senders(cone: &Cone, views: &Views<'_>, answered: &HashSet<Node>) 
             && !answered.contains(&node)
             && !wraps
             && !makers.contains(&node)
+            && !is_call_of(cone, views, node, &told)
             && !parent.is_some_and(|parent| answered.contains(&parent))
     };
     let mut open: Vec<Node> = cone.joined().iter().copied().filter(is_open).collect();
     open.sort_by_key(|&node| (cone.span(node).start_unix_nano(), cone.span(node).key()));
     open
+}
+
+/// What producer spans sent, by the span above them and the destination.
+fn told_by_producers(cone: &Cone, views: &Views<'_>) -> HashMap<(Option<Node>, DestinationKey), &'static str> {
+    let producers = views.iter().filter(|(node, view)| {
+        is_sender(view.role) && cone.span(**node).kind() == SpanKind::PRODUCER && cone.parent(**node).is_some()
+    });
+    producers.map(|(&node, view)| ((cone.parent(node), destination_of(view)), view.library.name)).collect()
+}
+
+/// Whether a span is the API call by which messages were sent that spans of another instrumentation beside it stand for: botocore
+/// beside boto3sqs.
+fn is_call_of(
+    cone: &Cone,
+    views: &Views<'_>,
+    node: Node,
+    told: &HashMap<(Option<Node>, DestinationKey), &'static str>,
+) -> bool {
+    let Some(view) = views.get(&node).filter(|_| cone.span(node).kind() == SpanKind::CLIENT) else { return false };
+    told.get(&(cone.parent(node), destination_of(view))).is_some_and(|&library| library != view.library.name)
 }
 
 pub(crate) fn is_sender(role: Role) -> bool {

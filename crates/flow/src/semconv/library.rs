@@ -27,8 +27,6 @@ pub(super) enum Habit {
     IdIsOffset,
     /// A consumer span's name is `{queue} process`, while its attributes name the exchange.
     QueueInName,
-    /// API-call spans name one message of a batch as if it were the only one.
-    FirstIdOfBatch,
     /// Producer spans name the destination `exchange,routing key`.
     CommaPair,
     /// Conversation ids are numbers of entries within one request.
@@ -37,9 +35,7 @@ pub(super) enum Habit {
     IgnoreTemporary,
 }
 
-use Habit::{
-    CommaPair, FirstIdOfBatch, IdIsOffset, IgnoreConversation, IgnoreTemporary, QueueInName, ReceiveIsProcess,
-};
+use Habit::{CommaPair, IdIsOffset, IgnoreConversation, IgnoreTemporary, QueueInName, ReceiveIsProcess};
 
 /// A library and its habits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +110,8 @@ const LIBRARIES: &[Library] = &[
     library("opentelemetry.instrumentation.boto3sqs", "boto3sqs", "aws_sqs")
         .ends(WorkEnds::AtNextPoll)
         .with(&[IgnoreConversation]),
-    library("opentelemetry.instrumentation.botocore", "botocore", "").with(&[FirstIdOfBatch]),
+    // Of a batch it names the first message only: a true id, so it is kept.
+    library("opentelemetry.instrumentation.botocore", "botocore", ""),
     library("opentelemetry.instrumentation.celery", "celery", "celery"),
     library("opentelemetry.instrumentation.confluent_kafka", "confluent-kafka", "kafka")
         .ends(WorkEnds::AtNextPoll)

@@ -37,10 +37,6 @@ fn about<'a>(span: SpanRef<'a>, fields: &Fields<'a>, by_kind: bool) -> Option<Me
     let system = system(fields, library, aws_system);
     let links = span.batch.link_ranges.get(span.index).len();
     let destination = destination(span, fields, library, role, system);
-    let mut message = message(fields, library);
-    if library.has(Habit::FirstIdOfBatch) && names_first_of_batch(fields) {
-        message.id = Word::default();
-    }
     Some(Messaging {
         role,
         system,
@@ -48,7 +44,7 @@ fn about<'a>(span: SpanRef<'a>, fields: &Fields<'a>, by_kind: bool) -> Option<Me
         group: fields.text(Field::Group),
         batch_size: batch_size(fields, role, links),
         settlement: settlement(span, fields, role, word),
-        message: in_role(message, fields, library, role),
+        message: in_role(message(fields, library), fields, library, role),
         library,
     })
 }
@@ -222,12 +218,6 @@ fn place_in_log<'a>(fields: &Fields<'a>) -> Option<(&'a str, i64)> {
 fn batch_size(fields: &Fields<'_>, role: Role, links: usize) -> Option<u32> {
     let said = fields.number(Field::BatchSize).and_then(|size| u32::try_from(size).ok());
     said.or((role >= Role::Receive && links > 1).then_some(links as u32))
-}
-
-/// Whether the only id of the span is that of the first message of several.
-fn names_first_of_batch(fields: &Fields<'_>) -> bool {
-    let operation = aws_operation(fields);
-    operation.ends_with("Batch") || operation == "ReceiveMessage"
 }
 
 fn settlement(span: SpanRef<'_>, fields: &Fields<'_>, role: Role, word: &str) -> Option<Settlement> {

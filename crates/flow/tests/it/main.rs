@@ -2,6 +2,7 @@
 
 mod bindings;
 mod hostile;
+mod joined;
 mod recorded;
 mod show;
 mod written;

@@ -1,0 +1,87 @@
+//! The hops of the recorded scenes: each message that was really sent, received, retried and given up on is seen as such.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+
+use flow::cone::{Cone, Node};
+use flow::hop::{Hop, HopEnd, Hops};
+use flow::tree::Tree;
+use model::{BatchMerger, Source, SpanBatch, TraceId};
+
+use crate::recorded::recorded;
+use crate::show::Page;
+
+/// All traces of a recording with all their spans.
+fn cone(batch: &SpanBatch) -> Cone {
+    let mut traces: BTreeMap<TraceId, (BatchMerger, Source<'_>)> = BTreeMap::new();
+    for span in batch.spans() {
+        let trace = traces.entry(span.trace_id());
+        let (spans, source) = trace.or_insert_with(|| (BatchMerger::default(), Source::new(batch)));
+        spans.push(source, span.index);
+    }
+    let mut cone = Cone::new(usize::MAX);
+    for (id, (spans, _)) in traces {
+        cone.add(Tree::new(id, spans.finish()));
+    }
+    for tree in 0..cone.trees().len() as u32 {
+        for row in 0..cone.trees()[tree as usize].spans.len() as u32 {
+            cone.join(Node { tree, row });
+        }
+    }
+    cone
+}
+
+fn check(name: &str) {
+    let batch = recorded(name);
+    let page = Page::new(&batch);
+    let hops = Hops::of(&cone(&batch), &HashSet::new());
+    let mut out = String::new();
+    for hop in &hops.hops {
+        writeln!(out, "{}", line(&page, hop)).expect("writing to a string");
+    }
+    insta::assert_snapshot!(format!("{name}_hops"), out);
+}
+
+fn line(page: &Page<'_>, hop: &Hop) -> String {
+    let end = |end: &HopEnd| page.place(end.span_id);
+    let to = hop.to.as_ref().map_or("nobody".to_owned(), end);
+    let evidence = hop.evidence.map_or("nothing", |evidence| evidence.name());
+    let mut line = format!("{} → {to} by {evidence} at {}", end(&hop.from), hop.destination);
+    for (name, value) in [("group", &hop.consumer_group), ("id", &hop.message_id)] {
+        if let Some(value) = value {
+            write!(line, " {name}={value}").expect("writing to a string");
+        }
+    }
+    let wait = hop.wait_source.map_or(String::new(), |source| format!(" waited by {}", source.name()));
+    let retry = if hop.is_retry { " retry" } else { "" };
+    let skew = if hop.clock_skew { " skew" } else { "" };
+    format!("{line} attempt {} {}{retry}{wait}{skew}", hop.attempt, hop.state.name())
+}
+
+macro_rules! libraries {
+    ($($name:ident),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            // Guarantees the hops between the spans of this library's recording.
+            check(stringify!($name));
+        }
+    )*};
+}
+
+libraries!(
+    pika,
+    aio_pika,
+    celery,
+    kafka_python,
+    confluent_kafka,
+    aiokafka,
+    boto3sqs,
+    botocore,
+    amqplib,
+    kafkajs,
+    aws_sdk,
+    java_rabbitmq,
+    java_rabbitmq_stable,
+    java_kafka,
+    java_kafka_stable,
+);
