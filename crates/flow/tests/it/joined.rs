@@ -7,22 +7,30 @@ use flow::cone::{Cone, Node};
 use flow::hop::{Hop, HopEnd, Hops};
 use flow::tree::Tree;
 use model::{BatchMerger, Source, SpanBatch, TraceId};
+use proptest::prelude::*;
 
 use crate::recorded::recorded;
 use crate::show::Page;
 
 /// All traces of a recording with all their spans.
 fn cone(batch: &SpanBatch) -> Cone {
+    cone_in_order(batch, &(0..batch.len()).collect::<Vec<_>>(), false)
+}
+
+/// The same from spans, and traces, in another order of arrival.
+fn cone_in_order(batch: &SpanBatch, rows: &[usize], last_trace_first: bool) -> Cone {
     let mut traces: BTreeMap<TraceId, (BatchMerger, Source<'_>)> = BTreeMap::new();
-    for span in batch.spans() {
-        let trace = traces.entry(span.trace_id());
+    for &row in rows {
+        let trace = traces.entry(batch.span(row).trace_id());
         let (spans, source) = trace.or_insert_with(|| (BatchMerger::default(), Source::new(batch)));
-        spans.push(source, span.index);
+        spans.push(source, row);
     }
     let mut cone = Cone::new(usize::MAX);
-    for (id, (spans, _)) in traces {
-        cone.add(Tree::new(id, spans.finish()));
+    let mut trees: Vec<Tree> = traces.into_iter().map(|(id, (spans, _))| Tree::new(id, spans.finish())).collect();
+    if last_trace_first {
+        trees.reverse();
     }
+    trees.into_iter().for_each(|tree| cone.add(tree));
     for tree in 0..cone.trees().len() as u32 {
         for row in 0..cone.trees()[tree as usize].spans.len() as u32 {
             cone.join(Node { tree, row });
@@ -56,6 +64,28 @@ fn line(page: &Page<'_>, hop: &Hop) -> String {
     let retry = if hop.is_retry { " retry" } else { "" };
     let skew = if hop.clock_skew { " skew" } else { "" };
     format!("{line} attempt {} {}{retry}{wait}{skew}", hop.attempt, hop.state.name())
+}
+
+/// Recordings with links, batches, retries and several instrumentations.
+const NAMES: [&str; 6] = ["pika", "celery", "aiokafka", "boto3sqs", "java_kafka_stable", "java_rabbitmq_stable"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_arrival_makes_no_difference(
+        (name, rows) in prop::sample::select(&NAMES[..]).prop_flat_map(|name| {
+            let rows: Vec<usize> = (0..recorded(name).len()).collect();
+            (Just(name), Just(rows).prop_shuffle())
+        }),
+        last_trace_first in any::<bool>(),
+    ) {
+        // Guarantees the same hops whichever spans and traces arrive first.
+        let batch = recorded(name);
+        let expected = Hops::of(&cone(&batch), &HashSet::new()).hops;
+        let shuffled = Hops::of(&cone_in_order(&batch, &rows, last_trace_first), &HashSet::new()).hops;
+        prop_assert_eq!(expected, shuffled);
+    }
 }
 
 macro_rules! libraries {
