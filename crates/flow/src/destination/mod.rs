@@ -128,8 +128,8 @@ fn plain<'a>(system: &'a str, raw: &RawDestination<'a>) -> Option<Identity<'a>> 
     let address = address::parse(system, spelling);
     let kind = kind(raw.kind, &address);
     let name = if raw.template.is_empty() { template::template(address.name) } else { Cow::Borrowed(raw.template) };
-    let subscription = if raw.subscription.is_empty() { address.subscription } else { raw.subscription };
-    let subscription = address::parse(system, subscription).name;
+    let said = address::parse(system, raw.subscription).name;
+    let subscription = if said.is_empty() { address.subscription } else { said };
     Some(Identity {
         system,
         // A name that lasts as long as a connection and shows no sign of being made up is one all the same.

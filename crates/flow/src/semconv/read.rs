@@ -74,10 +74,10 @@ fn said_operation<'a>(fields: &Fields<'a>) -> &'a str {
 
 fn role(span: SpanRef<'_>, fields: &Fields<'_>, library: &Library, word: &str, aws_system: &str) -> Option<Role> {
     let kind = kind(span, fields);
-    let role = operation::role_of_word(word);
-    if let Some(role) = role {
-        let handler = role == Role::Receive && library.has(Habit::ReceiveIsProcess) && kind == SpanKind::CONSUMER;
-        return Some(if handler { Role::Process } else { role });
+    let is_handler = library.has(Habit::ReceiveIsProcess) && kind == SpanKind::CONSUMER;
+    let meant = |role| if role == Role::Receive && is_handler { Role::Process } else { role };
+    if let Some(role) = operation::role_of_word(word) {
+        return Some(meant(role));
     }
     if !aws_system.is_empty() {
         return operation::role_of_aws_call(aws_operation(fields));
@@ -85,7 +85,7 @@ fn role(span: SpanRef<'_>, fields: &Fields<'_>, library: &Library, word: &str, a
     let by_name = || operation::role_of_span_name(span.name());
     match kind {
         SpanKind::PRODUCER => Some(by_name().filter(|&role| role == Role::Create).unwrap_or(Role::Send)),
-        SpanKind::CONSUMER => Some(by_name().filter(|&role| role >= Role::Receive).unwrap_or(Role::Process)),
+        SpanKind::CONSUMER => Some(meant(by_name().filter(|&role| role >= Role::Receive).unwrap_or(Role::Process))),
         SpanKind::CLIENT if fields.has(Field::System) => by_name(),
         _ => None,
     }

@@ -30,7 +30,9 @@ fn cone_in_order(batch: &SpanBatch, rows: &[usize], last_trace_first: bool) -> C
     if last_trace_first {
         trees.reverse();
     }
-    trees.into_iter().for_each(|tree| cone.add(tree));
+    for tree in trees {
+        cone.add(tree);
+    }
     for tree in 0..cone.trees().len() as u32 {
         for row in 0..cone.trees()[tree as usize].spans.len() as u32 {
             cone.join(Node { tree, row });

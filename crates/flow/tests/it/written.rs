@@ -143,6 +143,54 @@ fn dotnet_and_ruby() {
 }
 
 #[test]
+fn spring_by_micrometer() {
+    // Guarantees the view of Spring's own observations: a listener's `receive` is the handler, its source the destination.
+    let scope = "org.springframework.boot";
+    let listener = [
+        ("messaging.operation", S("receive")),
+        ("messaging.source.name", S("orders")),
+        ("messaging.source.kind", S("topic")),
+        ("messaging.system", S("kafka")),
+        ("messaging.kafka.consumer.group", S("payment")),
+        ("spring.kafka.listener.id", S("listener-0")),
+    ];
+    assert_eq!(short(scope, CONSUMER, "orders receive", &listener), "process kafka:orders for payment");
+    let template = [
+        ("messaging.operation", S("publish")),
+        ("messaging.destination.name", S("orders")),
+        ("messaging.system", S("kafka")),
+    ];
+    assert_eq!(short(scope, PRODUCER, "orders send", &template), "send kafka:orders");
+    let rabbit = [
+        ("messaging.destination.name", S("payment")),
+        ("messaging.system", S("rabbitmq")),
+        ("messaging.destination.kind", S("queue")),
+    ];
+    assert_eq!(short(scope, CONSUMER, "payment receive", &rabbit), "process rabbitmq:payment");
+}
+
+#[test]
+fn subjects_and_virtual_topics() {
+    // Guarantees one name for NATS' reply inboxes, and the topic behind an ActiveMQ consumer's queue.
+    let nats = |name| {
+        let attributes = [
+            ("messaging.system", S("nats")),
+            ("messaging.destination.name", S(name)),
+            ("messaging.operation", S("process")),
+        ];
+        short("io.opentelemetry.nats-2.17", CONSUMER, "process", &attributes)
+    };
+    assert_eq!(nats("_INBOX.aB3xyz.1"), "process nats:_INBOX.*");
+    assert_eq!(nats("orders.created"), "process nats:orders.created");
+    let jms =
+        [("messaging.system", S("jms")), ("messaging.destination.name", S("Consumer.billing.VirtualTopic.orders"))];
+    assert_eq!(
+        short("io.opentelemetry.jms-1.1", CONSUMER, "process", &jms),
+        "process jms:VirtualTopic.orders/Consumer.billing.VirtualTopic.orders"
+    );
+}
+
+#[test]
 fn cloud_addresses() {
     // Guarantees one key for the ways in which Google's, Azure's and Amazon's senders name a destination.
     let pubsub = |name| {
