@@ -80,15 +80,13 @@ pub struct Resolved {
     pub subscription: String,
     /// How the ends belong together; `Same` for one end alone.
     pub relation: Relation,
-    /// What else it is called.
-    pub aliases: Vec<String>,
 }
 
 impl Bindings {
     /// Learns from the two ends of a hop that is certain. Says whether anything new was learned.
     pub fn learn(&mut self, sent: &Identity<'_>, received: &Identity<'_>, seen_unix_nano: u64) -> bool {
         let own = self.learn_own(received, seen_unix_nano);
-        let bound = relation(sent, received) == Relation::Bound && sent.name != received.name;
+        let bound = Relation::of(sent, received) == Relation::Bound && sent.name != received.name;
         let binding = || Binding { queue: received.key(), source: sent.key() };
         let learned = bound && self.insert(binding(), seen_unix_nano);
         own || learned
@@ -165,7 +163,7 @@ impl Bindings {
 
     /// The one destination of a hop.
     pub fn resolve_hop(&self, sent: &Identity<'_>, received: &Identity<'_>) -> Resolved {
-        let relation = relation(sent, received);
+        let relation = Relation::of(sent, received);
         if relation == Relation::Rerouted {
             return Resolved { relation, ..self.resolve_received(received) };
         }
@@ -174,8 +172,7 @@ impl Bindings {
         if relation == Relation::Bound && sent.name != received.name {
             subscription = received.name.clone().into_owned();
         }
-        let aliases = self.aliases(&key, &subscription, [sent.spelling, received.spelling]);
-        Resolved { key, subscription, relation, aliases }
+        Resolved { key, subscription, relation }
     }
 
     /// The destination of a consumer whose producer is not known: what it reads, or the one source of that.
@@ -186,24 +183,17 @@ impl Bindings {
             Some(source) => (source, own.name),
             None => (own, received.subscription.clone().into_owned()),
         };
-        let aliases = self.aliases(&key, &subscription, [received.spelling, ""]);
-        Resolved { key, subscription, relation: Relation::Same, aliases }
+        Resolved { key, subscription, relation: Relation::Same }
     }
 
     /// The destination of a producer: what it names is the destination.
     pub fn resolve_sent(&self, sent: &Identity<'_>) -> Resolved {
-        let key = sent.key();
-        let aliases = self.aliases(&key, "", [sent.spelling, ""]);
-        Resolved { key, subscription: String::new(), relation: Relation::Same, aliases }
+        Resolved { key: sent.key(), subscription: String::new(), relation: Relation::Same }
     }
 
-    /// Every other name of a destination that is known here, in order, each once.
-    fn aliases(&self, key: &DestinationKey, subscription: &str, spellings: [&str; 2]) -> Vec<String> {
-        let queues = self.queues(key).map(|queue| queue.name.clone());
-        let said = spellings.into_iter().chain([subscription]).map(str::to_owned);
-        let mut aliases: Vec<String> =
-            queues.chain(said).filter(|name| !name.is_empty() && *name != key.name).collect();
-        aliases.sort();
+    /// What else a destination is called: the names of the queues and subscriptions beneath it, in order. Looks at every binding.
+    pub fn aliases(&self, key: &DestinationKey) -> Vec<&str> {
+        let mut aliases: Vec<&str> = self.queues(key).map(|queue| queue.name.as_str()).collect();
         aliases.dedup();
         aliases
     }
@@ -238,21 +228,25 @@ impl Bindings {
     }
 }
 
-/// How the ends of a hop belong together.
-fn relation(sent: &Identity<'_>, received: &Identity<'_>) -> Relation {
-    use DestinationKind::{Exchange, Queue, Subscription, Topic, Unknown};
-    if sent.system == received.system && sent.name == received.name {
-        return Relation::Same;
-    }
-    // What a dead-letter destination gives out was not sent there, whatever is bound to it.
-    if dead_letter_of(&received.name).is_some() {
-        return Relation::Rerouted;
-    }
-    match (sent.kind, received.kind) {
-        (Exchange | Topic | Unknown, Queue | Subscription) => Relation::Bound,
-        // Of two unclear names of RabbitMQ each may be an exchange: pika's consumers name the last one.
-        (Topic | Unknown, Unknown) if sent.system != "rabbitmq" && sent.system == received.system => Relation::Bound,
-        _ => Relation::Rerouted,
+impl Relation {
+    /// How the ends of a hop belong together.
+    pub fn of(sent: &Identity<'_>, received: &Identity<'_>) -> Relation {
+        use DestinationKind::{Exchange, Queue, Subscription, Topic, Unknown};
+        if sent.system == received.system && sent.name == received.name {
+            return Relation::Same;
+        }
+        // What a dead-letter destination gives out was not sent there, whatever is bound to it.
+        if dead_letter_of(&received.name).is_some() {
+            return Relation::Rerouted;
+        }
+        match (sent.kind, received.kind) {
+            (Exchange | Topic | Unknown, Queue | Subscription) => Relation::Bound,
+            // Of two unclear names of RabbitMQ each may be an exchange: pika's consumers name the last one.
+            (Topic | Unknown, Unknown) if sent.system != "rabbitmq" && sent.system == received.system => {
+                Relation::Bound
+            }
+            _ => Relation::Rerouted,
+        }
     }
 }
 

@@ -220,24 +220,26 @@ fn batch_size(fields: &Fields<'_>, role: Role, links: usize) -> Option<u32> {
     said.or((role >= Role::Receive && links > 1).then_some(links as u32))
 }
 
+/// What became of the messages: a span that settles says so by its operation, one that works by how it ended.
 fn settlement(span: SpanRef<'_>, fields: &Fields<'_>, role: Role, word: &str) -> Option<Settlement> {
-    let disposition = operation::settlement_of_word(fields.text(Field::Disposition));
-    let by_name = || operation::settlement_of_word(fields.text(Field::OperationName));
-    let by_word = || operation::settlement_of_word(word);
-    let by_state = || match fields.text(Field::TaskState) {
+    let disposition = || operation::settlement_of_word(fields.text(Field::Disposition));
+    match role {
+        Role::Settle => {
+            let words = [fields.text(Field::OperationName), word, aws_operation(fields), span.name()];
+            disposition().or_else(|| words.into_iter().find_map(operation::settlement_of_word))
+        }
+        Role::Receive | Role::Process => disposition().or_else(|| work_ended(span, fields, role)),
+        Role::Create | Role::Send => None,
+    }
+}
+
+fn work_ended(span: SpanRef<'_>, fields: &Fields<'_>, role: Role) -> Option<Settlement> {
+    match fields.text(Field::TaskState) {
         "SUCCESS" => Some(Settlement::Acknowledged),
         "RETRY" => Some(Settlement::Returned),
         "FAILURE" => Some(Settlement::Rejected),
-        _ => None,
-    };
-    let by_call = || match aws_operation(fields) {
-        "DeleteMessage" | "DeleteMessageBatch" => Some(Settlement::Acknowledged),
-        "ChangeMessageVisibility" => Some(Settlement::Returned),
-        _ => None,
-    };
-    let by_span_name = || operation::settlement_of_word(span.name());
-    let said = disposition.or_else(by_name).or_else(by_word).or_else(by_state).or_else(by_call).or_else(by_span_name);
-    said.or_else(|| (role == Role::Process && span.status() == StatusCode::ERROR).then(|| settled_in_error(span)))
+        _ => (role == Role::Process && span.status() == StatusCode::ERROR).then(|| settled_in_error(span)),
+    }
 }
 
 /// amqplib ends a consumer span with what was done to the message as the status' text; others only say that it failed.

@@ -63,7 +63,8 @@ impl<'a> Page<'a> {
             }
             for ((cause, sent), received) in self.hops_to(span) {
                 let resolved = self.bindings.resolve_hop(&sent, &received);
-                writeln!(out, "    from {} by {}", self.place(cause), of_resolved(&resolved))
+                let aliases = self.bindings.aliases(&resolved.key);
+                writeln!(out, "    from {} by {}", self.place(cause), of_resolved(&resolved, &aliases))
                     .expect("writing to a string");
             }
             for link in LinkedMessage::all(span, view.library) {
@@ -84,10 +85,10 @@ fn of_identity(identity: &Identity<'_>) -> String {
     out
 }
 
-fn of_resolved(resolved: &Resolved) -> String {
+fn of_resolved(resolved: &Resolved, aliases: &[&str]) -> String {
     let mut out = format!("{} ({:?})", resolved.key, resolved.relation);
     word(&mut out, "subscription", &resolved.subscription);
-    word(&mut out, "aliases", resolved.aliases.join("|"));
+    word(&mut out, "aliases", aliases.join("|"));
     out
 }
 
