@@ -11,6 +11,8 @@ use super::word::{self, Word};
 use super::{DeadLetter, LinkedMessage, MessageFacts, Messaging, RawDestination, SentAt, SentAtSource};
 
 const NS_PER_MS: u64 = 1_000_000;
+/// What tells that a message died.
+const DEATH: [Field; 3] = [Field::Death, Field::DeathQueue, Field::DeathReason];
 
 /// What a span says about messages; nothing if it is not about messages.
 pub(super) fn span(span: SpanRef<'_>) -> Option<Messaging<'_>> {
@@ -305,6 +307,9 @@ fn queue_wait_ns(fields: &Fields<'_>) -> Option<u64> {
 }
 
 fn dead_letter<'a>(fields: &Fields<'a>) -> Option<DeadLetter<'a>> {
+    if !DEATH.into_iter().any(|field| fields.has(field)) {
+        return None;
+    }
     let death = fields.text(Field::Death);
     let in_death = |key| word::printed_field(death, key);
     let or_death = |field, key| match fields.text(field) {

@@ -75,7 +75,10 @@ pub(super) fn unix_nano(instant: i64) -> Option<u64> {
 pub(super) fn printed_field<'a>(printed: &'a str, key: &str) -> &'a str {
     const QUOTES: [char; 3] = ['"', '\'', '\\'];
     let mut rest = printed;
-    while let Some(at) = rest.find(key) {
+    // Most spans have no such map, and making a searcher costs more than all else here.
+    while !rest.is_empty()
+        && let Some(at) = rest.find(key)
+    {
         let (before, after) = (&rest[..at], &rest[at + key.len()..]);
         rest = after;
         let starts = before.is_empty() || before.ends_with(['{', ' ', ',', '"', '\'']);
