@@ -1,11 +1,13 @@
 //! A soak: the real server for hours under a steady load that `longspan verify --endpoint` writes and reads back.
 //!
 //! Passes when nothing is missing, changed, doubled or invented, and when memory and open files do not grow with time: the peak of the
-//! last third is held against that of the middle third. It measures no speed.
+//! last third is held against that of the middle third, what each new segment may take set aside. It measures no speed.
 
 use crate::{bench, steps};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,12 +20,16 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// How much more than in the middle third memory may be in the last one, and how many more files may be open.
 const MEMORY_GROWTH: f64 = 0.10;
 const FILES_GROWTH: u64 = 32;
+/// What a segment may take for as long as it is there: its files are open, its filters in memory.
+const SEGMENT_BYTES: u64 = 256 << 10;
+const SEGMENT_FILES: u64 = 3;
 
 /// What a server has at an instant.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     resident_bytes: u64,
     open_files: u64,
+    segments: u64,
 }
 
 /// Serves and watches for so long.
@@ -58,24 +64,27 @@ pub(crate) fn run(how_long: Duration, seed: u64) -> Result<()> {
     steady(&samples)
 }
 
-/// Whether memory and open files stay where they were in the middle.
+/// Whether memory and open files stay where they were in the middle, but for new segments.
 fn steady(samples: &[Sample]) -> Result<()> {
     let third = samples.len() / 3;
-    let (middle, last) = (&samples[third..2 * third], &samples[2 * third..]);
-    let memory = |part: &[Sample]| part.iter().map(|sample| sample.resident_bytes).max().unwrap_or_default();
-    let files = |part: &[Sample]| part.iter().map(|sample| sample.open_files).max().unwrap_or_default();
-    println!(
-        "   memory: {} MiB, then {} MiB; open files: {}, then {}",
-        memory(middle) >> 20,
-        memory(last) >> 20,
-        files(middle),
-        files(last)
-    );
-    if memory(last) as f64 > memory(middle) as f64 * (1.0 + MEMORY_GROWTH) {
-        bail!("memory grows: {} bytes, then {}", memory(middle), memory(last));
-    }
-    ensure!(files(last) <= files(middle) + FILES_GROWTH, "open files grow: {}, then {}", files(middle), files(last));
+    let (middle, last) = (peaks(&samples[third..2 * third]), peaks(&samples[2 * third..]));
+    println!("   from the middle to the last third: {middle:?}, {last:?}");
+    let segments = last.segments.saturating_sub(middle.segments);
+    let memory = middle.resident_bytes as f64 * (1.0 + MEMORY_GROWTH) + (segments * SEGMENT_BYTES) as f64;
+    ensure!(last.resident_bytes as f64 <= memory, "memory grows: {middle:?}, then {last:?}");
+    let files = middle.open_files + FILES_GROWTH + segments * SEGMENT_FILES;
+    ensure!(last.open_files <= files, "open files grow: {middle:?}, then {last:?}");
     Ok(())
+}
+
+/// The most of everything.
+fn peaks(samples: &[Sample]) -> Sample {
+    let most = |of: fn(&Sample) -> u64| samples.iter().map(of).max().unwrap_or_default();
+    Sample {
+        resident_bytes: most(|sample| sample.resident_bytes),
+        open_files: most(|sample| sample.open_files),
+        segments: most(|sample| sample.segments),
+    }
 }
 
 /// A directory that goes when this does.
@@ -144,7 +153,19 @@ impl Server {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the server is gone")?;
         let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
         let open_files = fs::read_dir(format!("{process}/fd")).context("the server is gone")?.count() as u64;
-        Ok(Sample { resident_bytes: kibibytes << 10, open_files })
+        Ok(Sample { resident_bytes: kibibytes << 10, open_files, segments: self.segments()? })
+    }
+
+    /// How many segments there are, as `/metrics` says.
+    fn segments(&self) -> Result<u64> {
+        let api = address(&self.listening, "api").context("the server has no API")?;
+        let mut stream = TcpStream::connect(api)?;
+        stream.set_read_timeout(Some(START_LIMIT))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let line = answer.lines().find_map(|line| line.strip_prefix("longspan_segments "));
+        Ok(line.context("/metrics does not count segments")?.trim().parse()?)
     }
 
     /// Asks it to stop, and waits.
@@ -166,15 +187,14 @@ mod tests {
 
     #[test]
     fn growth_is_told_from_noise() {
-        // A server that settles passes, one that takes a little more with every sample does not.
-        let sample = |resident_bytes, open_files| Sample { resident_bytes, open_files };
-        let settled: Vec<Sample> =
-            (0..90_u64).map(|at| sample((50 + at.min(20) + at % 3) << 20, 30 + at % 7)).collect();
-        assert!(steady(&settled).is_ok());
-        let leaking: Vec<Sample> = (0..90).map(|at| sample((50 + at) << 20, 30)).collect();
-        assert!(steady(&leaking).unwrap_err().to_string().contains("memory grows"));
-        let hoarding: Vec<Sample> = (0..90).map(|at| sample(50 << 20, 30 + 2 * at)).collect();
-        assert!(steady(&hoarding).unwrap_err().to_string().contains("open files grow"));
+        // A server that settles passes, also while segments are added; one that takes a little more with every sample does not.
+        let run = |of: &dyn Fn(u64) -> Sample| steady(&(0..90).map(of).collect::<Vec<_>>());
+        let sample =
+            |mebibytes: u64, open_files, segments| Sample { resident_bytes: mebibytes << 20, open_files, segments };
+        run(&|at| sample(50 + at.min(20) + at % 3, 30 + at % 7, 5)).unwrap();
+        run(&|at| sample(50 + at / 9, 30 + 2 * at, at)).unwrap();
+        assert!(run(&|at| sample(50 + at, 30, 5)).unwrap_err().to_string().contains("memory grows"));
+        assert!(run(&|at| sample(50, 30 + 2 * at, 5)).unwrap_err().to_string().contains("open files grow"));
     }
 
     #[test]
