@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::arrival::{Arrival, Sender, identity_of};
-use super::{Views, is_receiver, is_sender};
+use super::{MessageState, Views, is_receiver, is_sender};
 use crate::cone::{Cone, Node};
 use crate::critical_path::end;
 use crate::semconv::{Messaging, Role};
@@ -21,6 +21,19 @@ pub(super) struct Group<'a> {
     pub(super) attempts: Vec<Attempt<'a>>,
     /// Whether the message was given up on here.
     pub(super) is_dead: bool,
+    /// Whether the last attempt gave it back, and no further one is known.
+    pub(super) is_returned: bool,
+}
+
+impl Group<'_> {
+    /// What became of the message here.
+    pub(super) fn state(&self) -> MessageState {
+        match (self.is_dead, self.is_returned) {
+            (true, _) => MessageState::DeadLettered,
+            (false, true) => MessageState::Unknown,
+            (false, false) => MessageState::Consumed,
+        }
+    }
 }
 
 /// One delivery.
@@ -60,7 +73,7 @@ pub(super) fn attempts<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[Arriva
     }
     let sorted = |mut arrivals: Vec<&Arrival<'a>>| {
         arrivals.sort_by_key(|arrival| (cone.span(arrival.to).start_unix_nano(), cone.span(arrival.to).key()));
-        Group { attempts: in_order(cone, views, &arrivals), is_dead: false }
+        Group { attempts: in_order(cone, views, &arrivals), is_dead: false, is_returned: false }
     };
     groups.into_values().map(sorted).collect()
 }

@@ -11,7 +11,7 @@ use super::attempt::Group;
 use super::{Views, is_sender};
 use crate::cone::{Cone, Node};
 use crate::destination::{Identity, dead_letter_of};
-use crate::semconv::{Messaging, Role, Settlement};
+use crate::semconv::{Messaging, Role, Settlement, WorkEnds};
 
 /// Spans that a dead letter's sender lies within, at most.
 const DEPTH_MAX: usize = 64;
@@ -28,7 +28,8 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
     }
     let mut dead: Vec<usize> = Vec::new();
     for (&node, view) in views.iter().filter(|(_, view)| tells_death(view)) {
-        dead.extend(worked_on(cone, node, &groups_at).and_then(|places| the_one(views, view, groups, places)));
+        let places = worked_on(cone, node, &groups_at).and_then(|at| groups_at.get(&at));
+        dead.extend(places.and_then(|places| the_one(views, view, groups, places)));
     }
     for arrival in arrivals {
         let Some(died_at) = died_at(views, arrival) else { continue };
@@ -49,6 +50,21 @@ pub(super) fn mark(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>], gro
     for place in dead {
         groups[place].is_dead = true;
     }
+    for (&node, view) in views.iter().filter(|(_, view)| gives_back(view)) {
+        let at = if groups_at.contains_key(&node) { Some(node) } else { worked_on(cone, node, &groups_at) };
+        let places = at.and_then(|at| groups_at.get(&at));
+        let Some(place) = places.and_then(|places| the_one(views, view, groups, places)) else { continue };
+        let last = groups[place].attempts.last();
+        groups[place].is_returned |=
+            last.is_some_and(|last| last.arrivals.iter().any(|arrival| Some(arrival.to) == at));
+    }
+}
+
+/// Whether a span tells the broker that a message was not handled. Where only the handler's failure is known the broker may have been
+/// told anything.
+fn gives_back(view: &Messaging<'_>) -> bool {
+    let tells = view.role == Role::Settle || view.library.work_ends == WorkEnds::WithSettlement;
+    tells && matches!(view.settlement, Some(Settlement::Returned | Settlement::Rejected))
 }
 
 /// Whether a span puts a message aside for good.
@@ -80,13 +96,13 @@ fn names_same(said: &str, name: &str) -> bool {
     said == name || said.rsplit(':').next() == Some(name)
 }
 
-/// The groups whose message a span was working on: those of the nearest receiving span above it.
-fn worked_on<'g>(cone: &Cone, node: Node, groups_at: &'g HashMap<Node, Vec<usize>>) -> Option<&'g [usize]> {
+/// The nearest span above a span that received a message: the one it was working on.
+fn worked_on(cone: &Cone, node: Node, groups_at: &HashMap<Node, Vec<usize>>) -> Option<Node> {
     let mut above = cone.parent(node);
     for _ in 0..DEPTH_MAX {
         let node = above?;
-        if let Some(places) = groups_at.get(&node) {
-            return Some(places);
+        if groups_at.contains_key(&node) {
+            return Some(node);
         }
         above = cone.parent(node);
     }

@@ -81,7 +81,7 @@ pub enum MessageState {
     Lost,
     /// It was given up on.
     DeadLettered,
-    /// Nobody is known to receive from there.
+    /// Nobody is known to have received it, or it was given back and nothing is known of what followed.
     Unknown,
 }
 
@@ -146,15 +146,17 @@ impl Hops {
         }
         ordered.extend(unanswered(cone, &views, &arrivals));
         ordered.sort_by(|(a, hop_a), (b, hop_b)| {
-            let key = |hop: &Hop| (hop.from.clone(), hop.to.clone(), hop.message_id.clone());
-            a.cmp(b).then_with(|| key(hop_a).cmp(&key(hop_b)))
+            let key = |(sent, received): (u64, u64), hop: &Hop| {
+                (sent, hop.from.clone(), received, hop.to.clone(), hop.message_id.clone())
+            };
+            key(*a, hop_a).cmp(&key(*b, hop_b))
         });
         hops.hops = ordered.into_iter().map(|(_, hop)| hop).collect();
         mark_retries(&mut hops.hops);
         hops
     }
 
-    /// The hop of one attempt, with what it is ordered by.
+    /// The hop of one attempt, with when it was sent and received.
     fn add(
         &mut self,
         cone: &Cone,
@@ -162,7 +164,7 @@ impl Hops {
         group: &Group<'_>,
         attempt: &Attempt<'_>,
         before: Option<&Attempt<'_>>,
-    ) -> (u64, Hop) {
+    ) -> ((u64, u64), Hop) {
         let first = attempt.first();
         let earlier_end = before.map(|before| before.end(cone));
         let wait = wait::wait(cone, views, first, earlier_end);
@@ -171,7 +173,8 @@ impl Hops {
             self.cause(cone, arrival, before.map(|before| before.first().to));
         }
         let facts = first.facts(views);
-        let sent = first.from.node().map_or(0, |node| cone.span(node).start_unix_nano());
+        let received = cone.span(first.to).start_unix_nano();
+        let sent = first.from.node().map_or(received, |node| cone.span(node).start_unix_nano());
         let hop = Hop {
             from: first.from.end(cone),
             to: Some(end_of(cone, first.to)),
@@ -183,10 +186,10 @@ impl Hops {
             wait_source: wait.source,
             attempt: attempt.number,
             is_retry: before.is_some(),
-            state: if group.is_dead { MessageState::DeadLettered } else { MessageState::Consumed },
+            state: group.state(),
             clock_skew: wait.clock_skew,
         };
-        (if sent == 0 { cone.span(first.to).start_unix_nano() } else { sent }, hop)
+        ((sent, received), hop)
     }
 
     /// Notes where a span got its message: of several messages the one that was sent last, as the span waited for it.
@@ -274,7 +277,7 @@ fn answered(arrivals: &[Arrival<'_>]) -> HashSet<Node> {
 }
 
 /// Messages that nobody is known to have received.
-fn unanswered(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>]) -> Vec<(u64, Hop)> {
+fn unanswered(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>]) -> Vec<((u64, u64), Hop)> {
     let answered = answered(arrivals);
     let mut hops = Vec::new();
     for node in unanswered_senders(cone, views, &answered) {
@@ -293,7 +296,7 @@ fn unanswered(cone: &Cone, views: &Views<'_>, arrivals: &[Arrival<'_>]) -> Vec<(
             state: MessageState::Unknown,
             clock_skew: false,
         };
-        hops.push((span.start_unix_nano(), hop));
+        hops.push(((span.start_unix_nano(), 0), hop));
     }
     hops
 }

@@ -165,6 +165,21 @@ fn dead_lettered_by_the_broker() {
 }
 
 #[test]
+fn given_back_and_not_seen_again() {
+    // Guarantees that a message which its last known attempt refused is not called consumed, and that attempts come in order.
+    assert_snapshot!(golden(
+        r#"
+        A1        shop     server    "POST /order"     0..20
+        A2 in A1  shop     producer  "send payments"   5..6       op=send to=rabbitmq:payments id=m1
+        C1        payment  consumer  "process payments" 106..110  op=process to=rabbitmq:payments id=m1 link=A2 error
+        C2 in C1  payment  client    "nack payments"   108..109   op=nack to=rabbitmq:payments id=m1
+        B1        payment  consumer  "process payments" 206..210  op=process to=rabbitmq:payments id=m1 link=A2 error
+        B2 in B1  payment  client    "nack payments"   208..209   op=nack to=rabbitmq:payments id=m1
+        "#
+    ));
+}
+
+#[test]
 fn saga_with_compensation() {
     // Guarantees that what failed and what undid it are one flow, through commands, events and a consumer that waits for both.
     assert_snapshot!(golden(
