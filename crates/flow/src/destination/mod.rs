@@ -115,10 +115,22 @@ impl fmt::Display for DestinationKey {
 }
 
 fn identify<'a>(system: &'a str, role: Role, group: &'a str, raw: &RawDestination<'a>) -> Option<Identity<'a>> {
+    let raw = &published(role, raw);
     let identity = if system == "rabbitmq" { amqp::identify(role, raw) } else { plain(system, raw) }?;
     let group = if group.is_empty() { identity.group } else { group };
     let partition = if raw.partition.is_empty() { identity.partition } else { raw.partition };
     Some(Identity { system, partition, group, ..identity })
+}
+
+/// A consumer that says what its message was published to names both ends of a binding; what it reads is the subscription. From a
+/// dead-letter destination it tells where the message died, which is no binding.
+fn published<'a>(role: Role, raw: &RawDestination<'a>) -> RawDestination<'a> {
+    let (published, read) = (raw.published_to, raw.name);
+    let is_binding = role >= Role::Receive && !published.is_empty() && !read.is_empty() && published != read;
+    if !is_binding || dead_letter_of(read).is_some() {
+        return *raw;
+    }
+    RawDestination { name: published, exchange: Some(published), queue: read, subscription: read, ..*raw }
 }
 
 /// The destination of a system without exchanges.

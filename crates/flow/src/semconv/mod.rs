@@ -47,6 +47,8 @@ pub struct Messaging<'a> {
 pub struct RawDestination<'a> {
     /// Its name: of a queue, topic, exchange or stream, by itself or with more in it.
     pub name: &'a str,
+    /// What a consumer says the message was published to, where that is not what it reads.
+    pub published_to: &'a str,
     /// The pattern that the name was made from.
     pub template: &'a str,
     /// `queue` or `topic`.

@@ -185,7 +185,7 @@ pub(super) fn canonical_system(system: &str) -> &str {
     find(SYSTEMS, system).unwrap_or(system)
 }
 
-/// The system that a tag of OpenTracing's `component` names, if it names one.
+/// The system that OpenTracing's `component`, or the name of a remote service, names, if it names one.
 pub(super) fn system_of_component(component: &str) -> &'static str {
     find(SYSTEMS, component).unwrap_or("")
 }

@@ -119,7 +119,7 @@ fn aws_system<'a>(fields: &Fields<'a>) -> &'a str {
     if by_service.is_empty() && fields.key(Field::Url).starts_with("aws.") { "aws_sqs" } else { by_service }
 }
 
-/// The system as said, or as an API call, a product's key, the library or OpenTracing's component tell.
+/// The system as said, or as an API call, a product's key, the library, OpenTracing's component or Zipkin's remote endpoint tell.
 fn system<'a>(fields: &Fields<'a>, library: &Library, aws_system: &'a str) -> &'a str {
     let said = operation::canonical_system(fields.text(Field::System));
     if !said.is_empty() {
@@ -127,9 +127,12 @@ fn system<'a>(fields: &Fields<'a>, library: &Library, aws_system: &'a str) -> &'
     }
     let keys = [Field::Destination, Field::Exchange, Field::RoutingKey, Field::Queue, Field::Offset];
     let by_key = || keys.iter().map(|&field| operation::system_of_key(fields.key(field)));
-    let component = || operation::system_of_component(fields.text(Field::Component));
+    let by_name = || {
+        let names = [Field::Component, Field::PeerService].into_iter();
+        names.map(|field| operation::system_of_component(fields.text(field)))
+    };
     let guesses = [aws_system, library.system].into_iter().chain(by_key());
-    guesses.chain(std::iter::once_with(component)).find(|guess| !guess.is_empty()).unwrap_or_default()
+    guesses.chain(by_name()).find(|guess| !guess.is_empty()).unwrap_or_default()
 }
 
 /// The destination as written, without what follows from library and name.
@@ -148,6 +151,7 @@ fn written_destination<'a>(fields: &Fields<'a>) -> RawDestination<'a> {
         partition: fields.word(Field::Partition),
         exchange,
         routing_key: fields.text(Field::RoutingKey),
+        published_to: fields.text(Field::PublishedTo),
         queue: fields.text(Field::Queue),
         subscription: fields.text(Field::Subscription),
         url: fields.text(Field::Url),

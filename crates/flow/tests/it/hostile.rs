@@ -17,6 +17,7 @@ fn key() -> impl Strategy<Value = String> {
         "messaging.url",
         "messaging.header.x_death",
         "messaging.source.name",
+        "messaging.destination_publish.name",
         "messaging.batch.message_count",
         "messaging.servicebus.message.enqueued_time",
         "messaging.kafka.message.offset",

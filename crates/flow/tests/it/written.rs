@@ -59,6 +59,9 @@ fn other_tracers() {
     assert_eq!(short("", PRODUCER, "send", &brave), "send kafka:orders");
     let brave = [("rabbit.exchange", S("orders")), ("rabbit.routing_key", S("new")), ("rabbit.queue", S("payment"))];
     assert_eq!(short("", CONSUMER, "next-message", &brave), "process rabbitmq:orders/payment");
+    let zipkin = [("peer.service", S("rabbitmq"))];
+    assert_eq!(short("", PRODUCER, "publish orders", &zipkin), "send rabbitmq:orders");
+    assert_eq!(short("", CLIENT, "get", &[("peer.service", S("kafka"))]), "nothing");
     assert_eq!(short("", CONSUMER, "receive", &[("jms.queue", S("orders"))]), "receive jms:orders");
     let open_tracing =
         [("message_bus.destination", S("orders")), ("component", S("java-kafka")), ("span.kind", S("producer"))];
@@ -92,6 +95,13 @@ fn older_conventions() {
         ("messaging.operation", S("deliver")),
     ];
     assert_eq!(short("", CONSUMER, "payment deliver", &v1_20), "process rabbitmq:orders/payment");
+    let v1_22 = [
+        ("messaging.system", S("rabbitmq")),
+        ("messaging.destination.name", S("payment")),
+        ("messaging.destination_publish.name", S("orders")),
+        ("messaging.operation", S("receive")),
+    ];
+    assert_eq!(short("", CONSUMER, "payment receive", &v1_22), "receive rabbitmq:orders/payment");
     let create = [("messaging.system", S("kafka")), ("messaging.operation.type", S("create"))];
     assert_eq!(short("", PRODUCER, "create orders", &create), "create kafka:orders");
 }
