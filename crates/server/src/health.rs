@@ -29,7 +29,10 @@ async fn alive() -> &'static str {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    let phase = app.stage.name();
+    let mut phase = app.stage.name();
+    if phase == "ready" && app.stage.opened_now().is_some_and(|opened| opened.store.is_read_only()) {
+        phase = "read_only";
+    }
     let status = if phase == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": phase == "ready", "phase": phase }))).into_response()
 }
@@ -65,6 +68,12 @@ fn readings(app: &App) -> Vec<Reading> {
             "1 while the clock is so far ahead that no day is dropped by it",
             u64::from(stats.clock_is_ahead),
         ),
+        gauge(
+            "unreadable_segments",
+            "Segments that the disk refuses to read; they are tried again",
+            stats.unreadable_segments,
+        ),
+        gauge("read_only", "1 while the disk takes no writes, and the server no spans", u64::from(stats.read_only)),
         gauge("wal_queued_bytes", "Bytes of requests that wait for the disk", stats.queued_bytes),
     ]);
     let counters: [(&str, &str, &store::metrics::Counter); 17] = [

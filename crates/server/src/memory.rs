@@ -16,6 +16,8 @@ const DEFAULT_SHARE_PERCENT: u64 = 60;
 const UNKNOWN_MACHINE_BYTES: u64 = 2 << 30;
 /// A smaller limit counts as this: the program itself takes a good part of it.
 pub const SMALLEST_LIMIT_BYTES: u64 = 128 << 20;
+/// The active memtable, those that wait to be sealed, and a merge.
+const MEMTABLES: u64 = FROZEN_MEMTABLES_MAX as u64 + 2;
 /// Memtables smaller than this would make a swarm of tiny segments.
 const MEMTABLE_MIN_BYTES: u64 = 4 << 20;
 /// Requests being received, or decoded, never get more: beyond this the disk is what limits.
@@ -61,11 +63,10 @@ pub fn split(limit_bytes: Option<u64>, max_body_bytes: u64) -> MemorySplit {
     }
 }
 
-/// Divides the store's part. Every live memtable, the waiting ones and the active one, may grow to twice its size while it waits for
-/// a place among those being sealed, and by one more group of requests.
+/// Divides the store's part: the active memtable, the waiting ones, and the spans of segments that are being merged, which take as
+/// much as a memtable. Each may be larger than its bound by one group of requests.
 pub fn bound_store(options: &mut StoreOptions, memory: &MemorySplit) {
-    let memtables = FROZEN_MEMTABLES_MAX as u64 + 1;
-    let one = (memory.memtables_bytes / memtables).saturating_sub(memory.decoded_bytes) / 2;
+    let one = (memory.memtables_bytes / MEMTABLES).saturating_sub(memory.decoded_bytes);
     let most = options.memtable_bytes_max as u64;
     options.memtable_bytes_max = one.clamp(MEMTABLE_MIN_BYTES, most.max(MEMTABLE_MIN_BYTES)) as usize;
     options.page_cache_bytes = options.page_cache_bytes.min(memory.page_cache_bytes);
@@ -110,8 +111,7 @@ mod tests {
             let split = split(Some(mib << 20), 64 << 20);
             let mut store = StoreOptions::new("x");
             bound_store(&mut store, &split);
-            let memtables =
-                (FROZEN_MEMTABLES_MAX as u64 + 1) * (2 * store.memtable_bytes_max as u64 + split.decoded_bytes);
+            let memtables = MEMTABLES * (store.memtable_bytes_max as u64 + split.decoded_bytes);
             let answers = 2 * bounds_of_answers(&split).page_bytes_max as u64;
             let all = split.bodies_bytes + split.decoded_bytes + memtables + store.page_cache_bytes + answers;
             assert!(all <= split.limit_bytes / 5 * 4, "{} of {} MiB", all >> 20, split.limit_bytes >> 20);

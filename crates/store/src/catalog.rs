@@ -133,7 +133,7 @@ fn stored_type_name(value: Value) -> &'static str {
 
 impl Catalog {
     /// Drops the rarest entries beyond [`CATALOG_ENTRIES_MAX`].
-    fn bound(&mut self) {
+    pub(crate) fn bound(&mut self) {
         keep_most_frequent(&mut self.services);
         keep_most_frequent(&mut self.operations);
         keep_most_frequent(&mut self.keys);

@@ -151,7 +151,14 @@ pub(crate) struct Committer {
     active_wal_bytes: u64,
     /// When the oldest bytes were written that are not synced.
     unsynced_since: Option<Instant>,
+    /// Groups refused one after the other because the disk would not write or sync them.
+    failures_in_a_row: u32,
+    /// When a read-only store tries again.
+    try_again: Instant,
 }
+
+/// After so many groups in a row that the disk would not write or sync the store is read-only.
+const FAILURES_MAX: u32 = 3;
 
 /// How long written bytes may stay unsynced with [`Durability::Flush`] and [`Durability::Async`].
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -166,14 +173,30 @@ impl Committer {
     ) -> Self {
         let (next_sequence, active_wal_bytes) = (wal.sequence + 1, tables.wal_bytes());
         let wal = Some(wal);
-        Committer { options, queue, tables, metrics, wal, next_sequence, active_wal_bytes, unsynced_since: None }
+        Committer {
+            options,
+            queue,
+            tables,
+            metrics,
+            wal,
+            next_sequence,
+            active_wal_bytes,
+            unsynced_since: None,
+            failures_in_a_row: 0,
+            try_again: Instant::now(),
+        }
     }
 
     /// Commits until the queue is closed and empty; then everything written is synced.
     pub(crate) fn run(mut self) {
         loop {
             let taken = self.queue.take(SYNC_INTERVAL);
-            if self.memory_is_full() && self.tables.sealing_fails() {
+            if self.tables.read_only() {
+                self.try_to_write_again();
+            }
+            if self.tables.read_only() {
+                refuse(taken.pending, &read_only());
+            } else if self.memory_is_full() && self.tables.sealing_fails() {
                 refuse(taken.pending, &AppendError::Full("memory is full and spans cannot be sealed"));
             } else if !taken.pending.is_empty() {
                 self.commit(taken.pending);
@@ -194,7 +217,7 @@ impl Committer {
 
     fn memory_is_full(&self) -> bool {
         let active_bytes = self.tables.active().stats().bytes;
-        active_bytes >= 2 * self.options.memtable_bytes_max && self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX
+        active_bytes >= self.options.memtable_bytes_max && self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX
     }
 
     /// Holds the answers back while memory is full of memtables that wait to be sealed. The queue bounds what piles up
@@ -229,6 +252,7 @@ impl Committer {
         }
         match self.write(&pending) {
             Ok(()) => {
+                self.failures_in_a_row = 0;
                 for one in pending {
                     if self.options.durability != Durability::Async {
                         self.apply(one.batch);
@@ -239,8 +263,38 @@ impl Committer {
             Err(error) => {
                 tracing::error!(%error, requests = pending.len(), "the write-ahead log cannot be written; requests are refused");
                 self.abandon_wal();
+                self.note_failure(&error);
                 refuse(pending, &AppendError::Io(error.to_string()));
             }
+        }
+    }
+
+    /// A full disk is no broken one: smaller requests may fit, and retention makes space.
+    fn note_failure(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return;
+        }
+        self.failures_in_a_row += 1;
+        if self.failures_in_a_row >= FAILURES_MAX {
+            tracing::error!(
+                failures = self.failures_in_a_row,
+                "the disk takes nothing; the store is read-only until it does"
+            );
+            self.tables.set_read_only(true);
+            self.try_again = Instant::now() + SYNC_INTERVAL;
+        }
+    }
+
+    /// Makes and syncs a new log file; when that succeeds the store takes spans again. The next failure ends that at once.
+    fn try_to_write_again(&mut self) {
+        if Instant::now() < self.try_again {
+            return;
+        }
+        self.try_again = Instant::now() + SYNC_INTERVAL;
+        if self.wal.is_some() || self.reopen().is_ok() {
+            tracing::info!("the disk takes writes again");
+            self.failures_in_a_row = FAILURES_MAX - 1;
+            self.tables.set_read_only(false);
         }
     }
 
@@ -337,6 +391,13 @@ impl Committer {
             }
         }
     }
+}
+
+/// The refusal of a store whose disk takes nothing.
+pub(crate) fn read_only() -> AppendError {
+    AppendError::Io(
+        "it has refused several writes in a row; the store is read-only until it takes them again".to_owned(),
+    )
 }
 
 fn refuse(pending: Vec<Pending>, why: &AppendError) {

@@ -32,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) manifest: Manifest,
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Live segments that the system refuses to read.
+    pub(crate) unreadable: Vec<SegmentEntry>,
     /// Full memtables of the replay, to be sealed; oldest first.
     pub(crate) frozen: Vec<Arc<Memtable>>,
     pub(crate) active: Arc<Memtable>,
@@ -55,7 +57,7 @@ pub(crate) fn open(
         disk.create_directories(&directory).map_err(unwritable)?;
     }
     disk.sync_directory(data).map_err(unwritable)?;
-    let (manifest, segments) = open_segments(disk, data, metrics, cache)?;
+    let Sealed { manifest, segments, unreadable } = open_segments(disk, data, metrics, cache)?;
     if !has_format {
         // Written last, so that a directory with it is whole: its name is durable and it has a manifest.
         sync_parents(disk, data).map_err(unwritable)?;
@@ -64,7 +66,7 @@ pub(crate) fn open(
     }
     let sequence_used = segments.iter().map(|segment| segment.meta.wal_last).max().unwrap_or(0);
     let replayed = replay_wal(options, replay, metrics, manifest.wal_sealed_through, sequence_used)?;
-    Ok(Opened { lock, manifest, segments, ..replayed.into_opened(disk, data)? })
+    Ok(Opened { lock, manifest, segments, unreadable, ..replayed.into_opened(disk, data)? })
 }
 
 /// Whether the directory has a format; one that this program does not know is an error.
@@ -92,7 +94,7 @@ fn open_segments(
     data: &Path,
     metrics: &Metrics,
     cache: &Arc<PageCache>,
-) -> Result<(Manifest, Vec<Arc<Segment>>), StoreError> {
+) -> Result<Sealed, StoreError> {
     let Found { places, dropped_days } = find_segments(disk, data)?;
     let loaded = Manifest::load(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     let known = loaded.is_some();
@@ -102,11 +104,14 @@ fn open_segments(
     for (day, id) in &places {
         if manifest.segments.iter().all(|entry| (&entry.day, &entry.id) != (day, id)) {
             let directory = filenames::segment_directory(data, day, *id);
-            disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+            if let Err(error) = disk.remove_directory(&directory) {
+                tracing::warn!(%error, path = %directory.display(), "what an interrupted seal left cannot be removed");
+                manifest.next_segment_id = manifest.next_segment_id.max(id + 1);
+            }
         }
     }
     let entries_before = manifest.segments.len();
-    let mut segments = open_or_quarantine(disk, data, metrics, cache, &mut manifest)?;
+    let (mut segments, unreadable) = open_or_quarantine(disk, data, metrics, cache, &mut manifest);
     segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
     if !known {
         let sealed_through = segments.iter().map(|segment| segment.meta.wal_sealed_through()).max();
@@ -119,7 +124,14 @@ fn open_segments(
     if !known || entries_before != manifest.segments.len() {
         save().map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     }
-    Ok((manifest, segments))
+    Ok(Sealed { manifest, segments, unreadable })
+}
+
+/// What is sealed.
+struct Sealed {
+    manifest: Manifest,
+    segments: Vec<Arc<Segment>>,
+    unreadable: Vec<SegmentEntry>,
 }
 
 /// A manifest that names all segments that are there.
@@ -137,8 +149,8 @@ fn open_or_quarantine(
     metrics: &Metrics,
     cache: &Arc<PageCache>,
     manifest: &mut Manifest,
-) -> Result<Vec<Arc<Segment>>, StoreError> {
-    let mut segments = Vec::new();
+) -> (Vec<Arc<Segment>>, Vec<SegmentEntry>) {
+    let (mut segments, mut unreadable) = (Vec::new(), Vec::new());
     let mut kept = Vec::new();
     // Merged segments have higher numbers than those they were made of. When the manifest is lost, these may be here as well.
     let mut replaced: BTreeSet<u64> = BTreeSet::new();
@@ -147,10 +159,16 @@ fn open_or_quarantine(
     for entry in entries {
         let directory = filenames::segment_directory(data, &entry.day, entry.id);
         if replaced.contains(&entry.id) {
-            disk.remove_directory(&directory).map_err(StoreError::io(directory))?;
+            if let Err(error) = disk.remove_directory(&directory) {
+                tracing::warn!(%error, path = %directory.display(), "a segment that was merged cannot be removed");
+            }
             continue;
         }
-        match Segment::open(disk, &directory, cache) {
+        // A disk that refuses once may do so for a moment only.
+        let opened = Segment::open(disk, &directory, cache);
+        match opened
+            .or_else(|error| if is_damage(&error) { Err(error) } else { Segment::open(disk, &directory, cache) })
+        {
             Ok(segment) => {
                 replaced.extend(&segment.meta.merged_from);
                 segments.push(Arc::new(segment));
@@ -158,14 +176,24 @@ fn open_or_quarantine(
             }
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, segment = entry.id, day = entry.day, "a segment cannot be read; it is put into quarantine");
-                metrics.segments_quarantined.add(1);
-                quarantine(disk, data, &directory)?;
+                match quarantine(disk, data, &directory) {
+                    Ok(()) => metrics.segments_quarantined.add(1),
+                    Err(error) => {
+                        tracing::error!(%error, "it cannot be moved out of the way and stays where it is");
+                        unreadable.push(entry.clone());
+                        kept.push(entry);
+                    }
+                }
             }
-            Err(error) => return Err(StoreError::Corrupt { path: directory, reason: error.to_string() }),
+            Err(error) => {
+                tracing::error!(%error, segment = entry.id, day = entry.day, "a segment cannot be read; the others are served, and it is when it can be read");
+                unreadable.push(entry.clone());
+                kept.push(entry);
+            }
         }
     }
     manifest.segments = kept;
-    Ok(segments)
+    (segments, unreadable)
 }
 
 fn is_damage(error: &ReadError) -> bool {
@@ -260,6 +288,7 @@ impl Replayed {
             lock: Box::new(NoLock),
             manifest: Manifest::default(),
             segments: Vec::new(),
+            unreadable: Vec::new(),
             frozen: self.full,
             active: Arc::new(active),
             wal,

@@ -10,8 +10,8 @@ use crate::disk::{Disk, RealDisk};
 pub const FORMAT_VERSION: u64 = 1;
 /// Bytes of requests, encoded and decoded, that may wait for the disk; beyond it appends are refused as retryable.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
-/// Memtables that may wait to be sealed; beyond it the active one grows to twice its size, and then answers wait.
-pub const FROZEN_MEMTABLES_MAX: usize = 2;
+/// Memtables that may wait to be sealed, or are; when the active one is full as well, answers wait.
+pub const FROZEN_MEMTABLES_MAX: usize = 1;
 /// Rows of a block, the unit that filters, bounds and searches work on.
 pub const BLOCK_ROWS: usize = 8192;
 /// Rows of a Parquet row group: a whole number of blocks.

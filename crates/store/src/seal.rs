@@ -11,7 +11,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::commit::CommitQueue;
 use crate::compact::Compactor;
@@ -54,6 +54,9 @@ pub(crate) struct Sealer {
     wal_remains: bool,
     compactor: Compactor,
     trusted_clock: TrustedClock,
+    /// Live segments that could not be opened yet.
+    unreadable: Vec<SegmentEntry>,
+    tried_to_open: Instant,
 }
 
 impl Sealer {
@@ -84,12 +87,41 @@ impl Sealer {
             wal_remains,
             compactor,
             trusted_clock,
+            unreadable: Vec::new(),
+            tried_to_open: Instant::now(),
         }
     }
 
     /// Where the merging thread finds what to do.
     pub(crate) fn handover(&self) -> Arc<Handover> {
         self.compactor.handover()
+    }
+
+    /// Takes over live segments that the disk refuses to read; they are tried again.
+    pub(crate) fn open_later(&mut self, unreadable: Vec<SegmentEntry>) {
+        self.tables.set_unreadable_segments(unreadable.len());
+        self.unreadable = unreadable;
+    }
+
+    /// Tries again to open what could not be read.
+    fn open_unreadable(&mut self) {
+        if self.unreadable.is_empty() || self.tried_to_open.elapsed() < LOOK_INTERVAL {
+            return;
+        }
+        let mut segments = self.tables.live().segments.to_vec();
+        let (disk, data, cache) = (&*self.options.disk, &self.options.directory, &self.cache);
+        self.unreadable.retain(|entry| {
+            let directory = filenames::segment_directory(data, &entry.day, entry.id);
+            let opened = Segment::open(disk, &directory, cache);
+            opened.map(|segment| segments.push(Arc::new(segment))).is_err()
+        });
+        self.tried_to_open = Instant::now();
+        if segments.len() > self.tables.live().segments.len() {
+            segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
+            self.tables.set_segments(segments);
+            self.tables.set_unreadable_segments(self.unreadable.len());
+            tracing::info!(left = self.unreadable.len(), "segments that could not be read are served again");
+        }
     }
 
     /// Seals until the store stops.
@@ -109,7 +141,8 @@ impl Sealer {
             if self.tables.stopping() {
                 return;
             }
-            let may_begin = self.unpublished.is_empty();
+            self.open_unreadable();
+            let may_begin = self.unpublished.is_empty() && self.unreadable.is_empty();
             self.compactor.step(&mut self.manifest, may_begin);
             self.seal_when_quiet();
             if sealed {
@@ -242,6 +275,8 @@ impl Sealer {
         let live = self.tables.live();
         self.tables.set_segments(live.segments.iter().filter(|segment| kept(&segment.meta.day)).cloned().collect());
         self.unpublished.retain(|segment| kept(&segment.meta.day));
+        self.unreadable.retain(|entry| kept(&entry.day));
+        self.tables.set_unreadable_segments(self.unreadable.len());
         self.manifest.segments.retain(|entry| kept(&entry.day));
         self.metrics.days_dropped.add(expired.len() as u64);
         tracing::info!(days = ?expired, "dropping days past their retention");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::commit::{CommitQueue, Committer, Done, Request};
+use crate::commit::{CommitQueue, Committer, Done, Request, read_only};
 use crate::compact::merge::Merger;
 use crate::disk::Lock;
 use crate::error::{AppendError, StoreError};
@@ -51,6 +51,10 @@ pub struct Stats {
     pub oldest_unix_nano: Option<u64>,
     /// The latest start.
     pub newest_unix_nano: Option<u64>,
+    /// Live segments that the disk refuses to read; they are tried again.
+    pub unreadable_segments: u64,
+    /// The disk refuses again and again what is written to the log: nothing is taken until it does not any more.
+    pub read_only: bool,
     /// The clock is too far ahead for days to be dropped by it; believed when it stays so for a day.
     pub clock_is_ahead: bool,
 }
@@ -60,7 +64,7 @@ impl Store {
     pub fn open(options: StoreOptions, replay: &dyn Replay) -> Result<Store, StoreError> {
         let metrics = Arc::new(Metrics::default());
         let cache = Arc::new(PageCache::new(options.page_cache_bytes));
-        let Opened { lock, manifest, segments, frozen, active, wal, wal_bytes } =
+        let Opened { lock, manifest, segments, unreadable, frozen, active, wal, wal_bytes } =
             open(&options, replay, &metrics, &cache)?;
         let tables = Arc::new(Tables::new(active, frozen, segments, wal_bytes));
         let queue = Arc::new(CommitQueue::default());
@@ -68,7 +72,8 @@ impl Store {
             Committer::new(options.clone(), Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics), wal);
         let (for_queue, for_tables, for_metrics) = (Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics));
         let for_merging = Arc::clone(&cache);
-        let sealer = Sealer::new(options.clone(), for_queue, for_tables, for_metrics, manifest, cache);
+        let mut sealer = Sealer::new(options.clone(), for_queue, for_tables, for_metrics, manifest, cache);
+        sealer.open_later(unreadable);
         let merger = Merger {
             options: options.clone(),
             tables: Arc::clone(&tables),
@@ -100,8 +105,16 @@ impl Store {
     }
 
     fn refusal(&self) -> Option<AppendError> {
+        if self.tables.read_only() {
+            return Some(read_only());
+        }
         let full = self.tables.wal_bytes() > self.options.wal_bytes_max;
         full.then_some(AppendError::Full("the write-ahead log has reached its budget"))
+    }
+
+    /// Whether the disk refuses again and again what is written to the log, so that nothing is taken.
+    pub fn is_read_only(&self) -> bool {
+        self.tables.read_only()
     }
 
     /// Everything live now.
@@ -120,6 +133,8 @@ impl Store {
         let mut stats =
             Stats { wal_bytes: live.wal_bytes, queued_bytes: self.queue.bytes() as u64, ..Stats::default() };
         stats.clock_is_ahead = self.tables.clock_is_ahead();
+        stats.unreadable_segments = self.tables.unreadable_segments() as u64;
+        stats.read_only = self.tables.read_only();
         let mut bounds: Vec<(u64, u64)> = Vec::new();
         for segment in live.segments.iter() {
             stats.segments += 1;

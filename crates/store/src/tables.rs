@@ -29,11 +29,14 @@ pub(crate) struct Live {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else, in any combination")]
 struct Signal {
     stop: bool,
     generation: u64,
     sealing_fails: bool,
     clock_is_ahead: bool,
+    unreadable_segments: usize,
+    read_only: bool,
 }
 
 const POISON: &str = "no thread panics while it holds the live tables";
@@ -122,6 +125,26 @@ impl Tables {
     /// Whether the clock is ahead of what retention believes.
     pub(crate) fn clock_is_ahead(&self) -> bool {
         self.signal.lock().expect(POISON).clock_is_ahead
+    }
+
+    /// Notes how many live segments cannot be read.
+    pub(crate) fn set_unreadable_segments(&self, count: usize) {
+        self.signal.lock().expect(POISON).unreadable_segments = count;
+    }
+
+    /// How many live segments cannot be read.
+    pub(crate) fn unreadable_segments(&self) -> usize {
+        self.signal.lock().expect(POISON).unreadable_segments
+    }
+
+    /// Notes whether the disk refuses again and again what is written to the log.
+    pub(crate) fn set_read_only(&self, read_only: bool) {
+        self.signal.lock().expect(POISON).read_only = read_only;
+    }
+
+    /// Whether the disk refuses again and again what is written to the log.
+    pub(crate) fn read_only(&self) -> bool {
+        self.signal.lock().expect(POISON).read_only
     }
 
     /// Whether a memtable is still in memory only.

@@ -53,7 +53,9 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     pub(crate) fn new(format: u8, received_unix_nano: u64, body: &[u8]) -> Self {
-        let packed = lz4_flex::block::compress(body);
+        // Made for the worst case, which is not to be kept while the record waits.
+        let mut packed = lz4_flex::block::compress(body);
+        packed.shrink_to_fit();
         let (compression, stored) =
             if packed.len() < body.len() { (COMPRESSION_LZ4, packed) } else { (COMPRESSION_NONE, body.to_vec()) };
         let mut header = [0; HEADER_BYTES];

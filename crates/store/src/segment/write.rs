@@ -175,6 +175,7 @@ fn fill(aside: &mut Aside<'_>, spec: &SegmentSpec, source: &SealSource<'_>, rows
     index.links = link_entries(source, rows);
     let mut catalog = contexts.catalog(source, rows);
     catalog.keys.extend(plan.keys);
+    catalog.bound();
     let traces = index.traces.len() as u64;
     let meta = meta_of(spec, rows, traces, index.blocks(), &plan.columns);
     let pieces = aside.files.iter().map(|file| file.name.as_str()).zip(&aside.pieces);

@@ -13,9 +13,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::backup::lock;
-use crate::disk::{Disk, read_file};
+use crate::disk::{Disk, Entry, read_file};
 use crate::error::StoreError;
-use crate::filenames::{self, ASIDE};
+use crate::filenames::{self, ASIDE, DROPPED};
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::open::Replay;
 use crate::options::FORMAT_VERSION;
@@ -109,7 +109,9 @@ pub fn verify(verify: Verify<'_>) -> Result<Verified, StoreError> {
     let manifest = walk.manifest()?;
     let found = walk.segment_directories()?;
     let sealed_through = manifest.as_ref().map_or(0, |manifest| manifest.wal_sealed_through);
-    let live = manifest.map_or_else(|| found.iter().cloned().collect(), |manifest| manifest.segments);
+    let mut live = manifest.map_or_else(|| found.iter().cloned().collect(), |manifest| manifest.segments);
+    let dropped = walk.dropped_days()?;
+    live.retain(|entry| found.contains(entry) || !dropped.contains(&entry.day));
     walk.bytes_total = walk.count_bytes(&live, while_running);
     for entry in &live {
         walk.segment(entry, while_running);
@@ -199,7 +201,8 @@ impl Walk<'_> {
     fn segment_directories(&mut self) -> Result<BTreeSet<SegmentEntry>, StoreError> {
         let days = filenames::days_directory(self.data);
         let mut found = BTreeSet::new();
-        for day in list_or_nothing(self.disk, &days)?.into_iter().filter(|day| day.is_directory) {
+        let is_day = |day: &Entry| day.is_directory && !day.name.ends_with(DROPPED);
+        for day in list_or_nothing(self.disk, &days)?.into_iter().filter(is_day) {
             for entry in list_or_nothing(self.disk, &days.join(&day.name))? {
                 let is_segment = entry.is_directory && entry.name.len() == 20 && !entry.name.ends_with(ASIDE);
                 if let (true, Ok(id)) = (is_segment, entry.name.parse()) {
@@ -208,6 +211,19 @@ impl Walk<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Days that retention has begun to remove: what is missing of them is meant to be.
+    fn dropped_days(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        let days = filenames::days_directory(self.data);
+        let mut dropped = BTreeSet::new();
+        for entry in list_or_nothing(self.disk, &days)? {
+            let day = entry.name.strip_suffix(DROPPED).filter(|day| entry.is_directory && filenames::is_day(day));
+            let Some(day) = day else { continue };
+            self.note(&days.join(&entry.name), "a day that retention is removing; the next start ends that");
+            dropped.insert(day.to_owned());
+        }
+        Ok(dropped)
     }
 
     fn count_bytes(&self, live: &[SegmentEntry], while_running: bool) -> u64 {
@@ -252,7 +268,7 @@ impl Walk<'_> {
     }
 }
 
-fn list_or_nothing(disk: &dyn Disk, directory: &Path) -> Result<Vec<crate::disk::Entry>, StoreError> {
+fn list_or_nothing(disk: &dyn Disk, directory: &Path) -> Result<Vec<Entry>, StoreError> {
     match disk.list(directory) {
         Ok(entries) => Ok(entries),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

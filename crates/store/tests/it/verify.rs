@@ -157,6 +157,23 @@ fn missing_and_strange_things_are_named() {
 }
 
 #[test]
+fn a_day_that_is_being_removed_is_no_damage() {
+    // Guarantees that what a power cut leaves of a day that retention was removing, named by the manifest or not, is a note.
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let days = directory.path().join("days");
+    let day = fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
+    let aside = day.with_file_name(format!("{}.dropped", day.file_name().unwrap().to_str().unwrap()));
+    fs::rename(&day, &aside).unwrap();
+    let verified = check(directory.path(), false).unwrap();
+    assert_eq!((verified.is_whole(), verified.findings.len()), (true, 1), "{:?}", verified.findings);
+    assert_eq!(verified.findings[0].path, aside);
+    drop(open(directory.path()));
+    assert!(!aside.exists());
+    assert!(check(directory.path(), false).unwrap().findings.is_empty());
+}
+
+#[test]
 fn a_directory_in_use_is_left_alone() {
     // Guarantees that a store at work is not read without being asked to, and then only what it has sealed.
     let directory = tempfile::tempdir().unwrap();
