@@ -96,15 +96,18 @@ fn fuzz(steps: &mut Steps, options: &Options) -> Result<()> {
         let corpus = ["run", "--locked", "--package", "wire", "--example", "fuzz_corpus", "--", "fuzz/corpus"];
         steps::run(steps::cargo().args(corpus), BUILD_LIMIT)
     })?;
+    let fuzz = files::root().join("fuzz");
+    std::fs::create_dir_all(fuzz.join("artifacts"))?;
     for target in FUZZ_TARGETS {
         steps.step(&format!("fuzz: {target}"), || {
             let mut cargo = steps::cargo();
             cargo.args(["run", "--locked", "--release", "--target", FUZZ_PLATFORM, "--bin", target, "--"]);
-            cargo.arg(format!("corpus/{target}"));
+            // What breaks a decoder is kept there, under the name of its kind.
+            cargo.args([&format!("corpus/{target}"), "-artifact_prefix=artifacts/"]);
             cargo.arg(format!("-max_total_time={}", options.fuzz.as_secs()));
             // libFuzzer's seeds have 32 bits, and 0 means any.
             cargo.arg(format!("-seed={}", 1 + options.seed % u64::from(u32::MAX)));
-            cargo.env("RUSTFLAGS", FUZZ_FLAGS).current_dir(files::root().join("fuzz"));
+            cargo.env("RUSTFLAGS", FUZZ_FLAGS).current_dir(&fuzz);
             steps::run(&mut cargo, BUILD_LIMIT + options.fuzz)
         })?;
     }
