@@ -9,24 +9,29 @@ import org.springframework.amqp.rabbit.connection.CachingConnectionFactory;
 import org.springframework.amqp.rabbit.core.RabbitTemplate;
 import org.springframework.amqp.rabbit.listener.SimpleMessageListenerContainer;
 
-/** RabbitMQ's own client under the Java agent (an exchange, the default exchange, a dead letter), then Spring's listener. */
+/**
+ * RabbitMQ's own client under the Java agent: a quorum queue behind an exchange whose message is returned once, then rejected and
+ * dead-lettered; the default exchange; then Spring's listener.
+ */
 public class RabbitScene {
     public static void main(String[] args) throws Exception {
         String[] broker = System.getenv("RECORDING_BROKER").split(":");
         ConnectionFactory factory = new ConnectionFactory();
         factory.setHost(broker[0]);
         factory.setPort(Integer.parseInt(broker[1]));
-        CountDownLatch handled = new CountDownLatch(3);
+        CountDownLatch handled = new CountDownLatch(4);
         try (var connection = factory.newConnection(); var channel = connection.createChannel()) {
             channel.exchangeDeclare("jv.orders", "topic");
             channel.exchangeDeclare("jv.dead", "fanout");
-            channel.queueDeclare("jv.payment", false, false, false, Map.of("x-dead-letter-exchange", "jv.dead"));
+            channel.queueDeclare("jv.payment", true, false, false, Map.of(
+                "x-queue-type", "quorum", "x-dead-letter-exchange", "jv.dead"));
             channel.queueBind("jv.payment", "jv.orders", "order.*");
             channel.queueDeclare("jv.payment.dead", false, false, false, null);
             channel.queueBind("jv.payment.dead", "jv.dead", "");
             channel.queueDeclare("jv.emails", false, false, false, null);
             channel.basicConsume("jv.payment", false, (tag, delivery) -> {
-                channel.basicReject(delivery.getEnvelope().getDeliveryTag(), false);
+                boolean first = !delivery.getEnvelope().isRedeliver();
+                channel.basicReject(delivery.getEnvelope().getDeliveryTag(), first);
                 handled.countDown();
             }, tag -> { });
             for (String queue : new String[] {"jv.payment.dead", "jv.emails"}) {
