@@ -5,7 +5,7 @@ use model::{Attributes, Level, SpanBatch, TextId, Value};
 use crate::catalog::{CATALOG_ENTRIES_MAX, Key};
 use crate::options::{ATTRIBUTE_COLUMN_SHARE, ATTRIBUTE_COLUMNS_MAX};
 use crate::segment::layout::{AttributeColumn, ColumnType};
-use crate::segment::source::{RowAt, SealSource};
+use crate::segment::source::{FETCHED_ROWS, RowAt, SealSource};
 
 /// The chosen columns, and how often each key occurs on spans, events and links.
 #[derive(Debug)]
@@ -78,8 +78,11 @@ impl Counts {
 /// Counts keys and gives the frequent ones a column of their most frequent type.
 pub(crate) fn choose_columns(source: &SealSource<'_>, rows: &[RowAt]) -> ColumnPlan {
     let mut levels = [Level::Span, Level::Event, Level::Link].map(|level| Counts::new(level, source.texts.len()));
-    for at in rows {
-        count_row(source, at, &mut levels);
+    for rows in rows.chunks(FETCHED_ROWS) {
+        source.fetch(rows);
+        for at in rows {
+            count_row(source, at, &mut levels);
+        }
     }
     let mut keys: Vec<(Key, u64)> = levels.iter().flat_map(|counts| counts.keys(source)).collect();
     keys.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

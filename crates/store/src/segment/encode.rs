@@ -14,7 +14,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::segment::delta::{pack_delta, split};
-use crate::segment::levels::put_hybrid;
+use crate::segment::levels::{put_bits_hybrid, put_hybrid};
 use crate::segment::thrift::{PageHeader, PageKind, put_page_header};
 
 /// Which rows, or which entries of their lists, have values.
@@ -131,6 +131,7 @@ pub(crate) struct Encoder {
     /// The same, compressed.
     packed: Vec<u8>,
     levels: Vec<u32>,
+    bits: Vec<u8>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -165,7 +166,7 @@ struct Chunk {
 impl Encoder {
     pub(crate) fn new(level: i32) -> std::io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(level)?;
-        Ok(Encoder { compressor, raw: Vec::new(), packed: Vec::new(), levels: Vec::new() })
+        Ok(Encoder { compressor, raw: Vec::new(), packed: Vec::new(), levels: Vec::new(), bits: Vec::new() })
     }
 
     /// Encodes the `rows` rows of a column.
@@ -251,19 +252,23 @@ impl Encoder {
         match presence {
             Presence::Required => {}
             Presence::Rows(present) => {
-                self.levels.clear();
-                self.levels.resize(rows.len(), 0);
+                self.bits.clear();
+                self.bits.resize(rows.len().div_ceil(8), 0);
                 for &row in &present[part.values.clone()] {
-                    self.levels[row as usize - rows.start] = 1;
+                    let place = row as usize - rows.start;
+                    self.bits[place / 8] |= 1 << (place % 8);
                 }
-                put_level_run(&self.levels, 1, &mut self.raw);
+                let (bits, count) = (&self.bits, rows.len());
+                put_with_length(&mut self.raw, |page| put_bits_hybrid(bits, count, page));
             }
             Presence::Nested { repetition, definition } => {
                 let maxima = [descriptor.max_rep_level(), descriptor.max_def_level()];
                 for (levels, max) in [repetition, definition].into_iter().zip(maxima) {
                     self.levels.clear();
                     self.levels.extend(levels[part.entries.clone()].iter().map(|&level| u32::from(level)));
-                    put_level_run(&self.levels, max as u16, &mut self.raw);
+                    let width = (u16::BITS - (max as u16).leading_zeros()) as usize;
+                    let levels = &self.levels;
+                    put_with_length(&mut self.raw, |page| put_hybrid(levels, width, page));
                 }
             }
         }
@@ -293,10 +298,10 @@ fn put_page(chunk: &mut Chunk, page: &RawPage, stored: &[u8]) {
 }
 
 /// Levels with their length in front.
-fn put_level_run(levels: &[u32], max: u16, page: &mut Vec<u8>) {
+fn put_with_length(page: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
     let start = page.len();
     page.extend_from_slice(&[0; 4]);
-    put_hybrid(levels, (u16::BITS - max.leading_zeros()) as usize, page);
+    put(page);
     let length = (page.len() - start - 4) as u32;
     page[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }

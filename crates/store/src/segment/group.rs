@@ -8,7 +8,7 @@ use crate::options::{BLOCK_ROWS, PAGE_ROWS_MAX};
 use crate::segment::encode::{Column, Presence, Values, put_text};
 use crate::segment::layout::{AttributeColumn, ColumnType};
 use crate::segment::lists::{Blobs, Levels, MapColumn};
-use crate::segment::source::{Intrinsic, RowAt, SealSource, intrinsic_pair_hash};
+use crate::segment::source::{FETCHED_ROWS, Intrinsic, RowAt, SealSource, intrinsic_pair_hash};
 
 /// A column number that stands for "no column of its own".
 const NO_COLUMN: u32 = u32::MAX;
@@ -106,10 +106,10 @@ impl<'a> GroupBuilder<'a> {
         let mut spans = Vec::with_capacity(rows.len() * 8);
         let mut first = 0;
         for group in rows.chunk_by(|a, b| a.span.trace_id == b.span.trace_id) {
-            traces.extend(group.iter().flat_map(|at| at.span.trace_id.0));
             let family = Family::new(group);
             for (place, at) in group.iter().enumerate() {
                 let (row, number) = (&at.span, (first + place) as u32);
+                traces.extend_from_slice(&row.trace_id.0);
                 spans.extend_from_slice(&row.span_id.0);
                 if row.parent_span_id.is_zero() {
                     continue;
@@ -267,6 +267,9 @@ impl<'a> GroupBuilder<'a> {
         }
         let mut rest = MapColumn::of_rows();
         for (number, at) in rows.iter().enumerate() {
+            if number.is_multiple_of(FETCHED_ROWS) {
+                self.source.fetch(&rows[number..rows.len().min(number + FETCHED_ROWS)]);
+            }
             let batch = self.source.batch(at);
             let mut first = Some(0);
             for index in batch.attribute_ranges.get(at.row as usize) {

@@ -133,6 +133,40 @@ fn word_at(bytes: &[u8], bit: usize) -> u64 {
 /// the patterns of packed bits again as long as no lengths of runs come between them.
 const REPEATED_MIN: usize = 64;
 
+/// Writes a hybrid stream of `count` values of one bit, eight a byte, the first one lowest.
+pub(crate) fn put_bits_hybrid(bits: &[u8], count: usize, out: &mut Vec<u8>) {
+    let ones = |byte: usize| u8::MAX >> (8 - (count - byte * 8).min(8));
+    let repeated = |byte: usize| match bits[byte] {
+        0 => Some(0),
+        value if value == ones(byte) => Some(1),
+        _ => None,
+    };
+    let (mut packed_from, mut at) = (0, 0);
+    while at < bits.len() {
+        let value = repeated(at);
+        let mut end = at + 1;
+        while value.is_some() && end < bits.len() && repeated(end) == value {
+            end += 1;
+        }
+        let values = (end * 8).min(count) - at * 8;
+        if let (Some(value), true) = (value, values >= REPEATED_MIN || values == count) {
+            put_packed_bits(&bits[packed_from..at], out);
+            put_varint((values as u64) << 1, out);
+            out.push(value);
+            packed_from = end;
+        }
+        at = end;
+    }
+    put_packed_bits(&bits[packed_from..], out);
+}
+
+fn put_packed_bits(bits: &[u8], out: &mut Vec<u8>) {
+    if !bits.is_empty() {
+        put_varint((bits.len() as u64) << 1 | 1, out);
+        out.extend_from_slice(bits);
+    }
+}
+
 /// Writes a hybrid stream of values of `width` bits.
 ///
 /// Many equal values in a row become a repeated run; everything between is packed in groups of eight, the last of them filled up
@@ -198,6 +232,23 @@ mod tests {
             let mut read = Vec::new();
             Hybrid::new(&bytes, width).take(values.len(), |value| read.push(value)).unwrap();
             prop_assert_eq!(read, values);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bits_round_trip(runs in proptest::collection::vec((0u32..2, 1usize..200), 0..20)) {
+            // Guarantees that any mixture of runs of bits and single ones comes back, and that equal ones are a single run.
+            let values: Vec<u32> = runs.iter().flat_map(|&(value, count)| vec![value; count]).collect();
+            let pack = |group: &[u32]| group.iter().rev().fold(0, |byte, &bit| byte << 1 | bit as u8);
+            let mut bytes = Vec::new();
+            put_bits_hybrid(&values.chunks(8).map(pack).collect::<Vec<u8>>(), values.len(), &mut bytes);
+            let mut read = Vec::new();
+            Hybrid::new(&bytes, 1).take(values.len(), |value| read.push(value)).unwrap();
+            prop_assert_eq!(&read, &values);
+            if let Some(&first) = values.first().filter(|first| values.iter().all(|value| value == *first)) {
+                prop_assert_eq!(Hybrid::new(&bytes, 1).run(), Some((values.len(), Some(first))));
+            }
         }
     }
 

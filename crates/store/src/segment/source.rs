@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use model::attributes::pair_hash;
 use model::text::hash_text;
-use model::{Level, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanId, SpanRow, TextId, TextTable, TraceId};
+use model::{Level, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanId, SpanRow, TextId, TextTable, TraceId, Value};
 
 use crate::clock::{DAY_NS, day_name};
 use crate::filenames::UNPLACED;
@@ -20,6 +20,10 @@ pub(crate) struct RowAt {
     pub(crate) row: u32,
     pub(crate) span: SpanRow,
 }
+
+/// So many rows are fetched at a time: what they have fits into the cache nearest to the processor.
+pub(crate) const FETCHED_ROWS: usize = 32;
+const VALUES_OF_CACHE_LINE: usize = 64 / size_of::<Value>();
 
 /// Batches with a common numbering of their texts.
 #[derive(Debug)]
@@ -44,6 +48,21 @@ impl<'a> SealSource<'a> {
 
     pub(crate) fn batch(&self, at: &RowAt) -> &'a SpanBatch {
         &self.batches[at.batch as usize]
+    }
+
+    /// Looks at the attributes of a few rows that are about to be read. They lie all over the memory, and in a loop that does nothing
+    /// else the processor waits for all of them at the same time.
+    pub(crate) fn fetch(&self, rows: &[RowAt]) {
+        let mut seen = 0;
+        for at in rows {
+            let pool = &self.batch(at).attributes;
+            let range = self.batch(at).attribute_ranges.get(at.row as usize);
+            seen ^= pool.keys.get(range.start).map_or(0, |key| key.0);
+            for value in pool.values[range].iter().step_by(VALUES_OF_CACHE_LINE) {
+                seen ^= u32::from(matches!(value, Value::Empty));
+            }
+        }
+        std::hint::black_box(seen);
     }
 
     /// The common number of a text of a batch.
