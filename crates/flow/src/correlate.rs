@@ -14,8 +14,8 @@ use crate::destination::{Bindings, Identity};
 use crate::hop::{is_receiver, is_sender};
 use crate::semconv::{Messaging, Sought};
 
-/// By how much a sender's clock may be ahead of its receiver's.
-const CLOCKS_APART_MAX_NS: u64 = 60_000_000_000;
+/// By how much a sender's clock may be ahead of its receiver's: what was sent later than this was not received yet.
+pub const CLOCKS_APART_MAX_NS: u64 = 60_000_000_000;
 
 /// Something that a span says of its message and that the other side may say as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub fn sender_among(cone: &Cone, consumer: Node, identifier: &Identifier, candid
     senders.retain(|(rank, _)| *rank == best);
     let wraps = |node: Node| senders.iter().any(|&(_, other)| cone.parent(other) == Some(node));
     let innermost: Vec<Node> = senders.iter().map(|&(_, node)| node).filter(|&node| !wraps(node)).collect();
-    choose(cone, consumer, identifier.evidence, innermost)
+    choose(cone, consumer, identifier.evidence, &innermost)
 }
 
 /// Whether a span carries one of an identifier's values now; it may have been stored again since it was found.
@@ -123,15 +123,12 @@ fn rank(sent: &Messaging<'_>, received: &Messaging<'_>, evidence: Evidence) -> O
 
 /// Of senders that fit alike: of an id the latest that sent before it was received, as ids are kept when messages are sent on; of
 /// what several messages share the only one.
-fn choose(cone: &Cone, consumer: Node, evidence: Evidence, senders: Vec<Node>) -> Option<Node> {
+fn choose(cone: &Cone, consumer: Node, evidence: Evidence, senders: &[Node]) -> Option<Node> {
     let order = |node: Node| (cone.span(node).start_unix_nano(), cone.span(node).key());
     let latest = cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
     let before: Vec<Node> = senders.iter().copied().filter(|&node| order(node).0 <= latest).collect();
     match evidence {
-        Evidence::MessageId | Evidence::Offset => {
-            let last = before.into_iter().max_by_key(|&node| order(node));
-            last.or_else(|| senders.into_iter().min_by_key(|&node| order(node)))
-        }
+        Evidence::MessageId | Evidence::Offset => before.into_iter().max_by_key(|&node| order(node)),
         _ => match before[..] {
             [only] => Some(only),
             _ => None,

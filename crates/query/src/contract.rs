@@ -15,6 +15,7 @@ use crate::cursor::Cursor;
 use crate::filter::{Field, Filter};
 use crate::flow::FlowQuery;
 use crate::links::TraceLinks;
+use crate::pairs::{Found, LookUp};
 use crate::trace::Trace;
 
 /// Most traces on a page of a search.
@@ -52,6 +53,10 @@ pub trait SpanStore: Send + Sync + Debug {
     /// [`crate::flow`]. Nothing if the span is not stored. It is the same from whichever of its spans it is opened, but for spans that
     /// took messages of several flows at once: they are part of each of these flows, and the root of one of their own.
     fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError>;
+
+    /// Spans that carry given values, those that send or receive only, as [`crate::pairs::spans_with`] finds them; at most about
+    /// `found_max`.
+    fn spans_with(&self, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError>;
 
     /// Services by name. Counts are of records: a span that was stored twice may count twice.
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError>;

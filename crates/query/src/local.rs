@@ -14,6 +14,7 @@ use crate::contract::{
 use crate::dependencies::{SPANS_HELD_MAX, dependencies_within};
 use crate::flow::FlowQuery;
 use crate::links::TraceLinks;
+use crate::pairs::{Found, LookUp};
 use crate::source::Source;
 use crate::stop::{Stop, Stoppable};
 use crate::trace::Trace;
@@ -81,6 +82,10 @@ impl SpanStore for LocalStore {
 
     fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError> {
         crate::flow::flow(&self.source(), query)
+    }
+
+    fn spans_with(&self, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
+        crate::pairs::spans_with(&self.source(), look_ups, found_max)
     }
 
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError> {

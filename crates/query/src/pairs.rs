@@ -7,12 +7,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::attributes::pair_hash;
 use model::text::hash_text;
 use model::{Level, SpanBatch, SpanKey, SpanKind, TextId};
 use store::{Fields, Projection, Wanted};
 
-use crate::contract::QueryError;
+use crate::contract::{QueryError, TimeRange};
 use crate::source::{Part, Source};
 
 /// An attribute of a span, by its key and the comparison text of its value (see [`model::value`]).
@@ -31,6 +33,8 @@ pub struct LookUp {
     pub one_of: Vec<Pair>,
     /// And one of these.
     pub and_one_of: Vec<Pair>,
+    /// When they start.
+    pub range: TimeRange,
 }
 
 /// A span that was found: by which look-up, and which span.
@@ -50,7 +54,8 @@ pub fn spans_with<S: Source>(source: &S, look_ups: &[LookUp], found_max: usize) 
     for part in source.parts() {
         let mut possible = Vec::new();
         for (number, [one_of, and_one_of]) in hashes.iter().enumerate() {
-            if may_hold_one(&part, one_of)? && (and_one_of.is_empty() || may_hold_one(&part, and_one_of)?) {
+            let in_range = look_ups[number].range.overlaps(part.start_bounds());
+            if in_range && may_hold_one(&part, one_of)? && (and_one_of.is_empty() || may_hold_one(&part, and_one_of)?) {
                 possible.push(number);
             }
         }
@@ -91,7 +96,7 @@ type Keyed<'l> = HashMap<TextId, HashMap<&'l str, Vec<(usize, bool)>>>;
 fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], found: &mut HashSet<Found>) {
     let mut wanted = Keyed::new();
     for &number in possible {
-        let LookUp { one_of, and_one_of } = &look_ups[number];
+        let LookUp { one_of, and_one_of, .. } = &look_ups[number];
         let sides = one_of.iter().map(|pair| (pair, true)).chain(and_one_of.iter().map(|pair| (pair, false)));
         for (pair, is_first) in sides.filter(|(pair, _)| can_hold(batch, &pair.value)) {
             if let Some(key) = batch.text.find(pair.key.as_bytes()) {
@@ -110,14 +115,18 @@ fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], foun
             let value = batch.attributes.values[place].resolve(&batch.text).comparison_text();
             held.extend(values.get(value.as_ref()).into_iter().flatten());
         }
-        let is_meant = |number: usize| look_ups[number].and_one_of.is_empty() || held.contains(&(number, false));
+        let is_meant = |number: usize| {
+            let in_range = look_ups[number].range.contains(span.start_unix_nano());
+            in_range && (look_ups[number].and_one_of.is_empty() || held.contains(&(number, false)))
+        };
         let firsts = held.iter().filter(|(number, is_first)| *is_first && is_meant(*number));
         found.extend(firsts.map(|&(number, _)| (number, span.key())));
     }
 }
 
-/// Whether a batch can hold a value: its text, or, as numbers are not texts, something that reads like one.
+/// Whether a batch can hold a value: its text, what reads like a number or a truth, which are no texts, or the bytes that it shows.
 fn can_hold(batch: &SpanBatch, value: &str) -> bool {
     let is_scalar = value.parse::<f64>().is_ok() || ["true", "false"].contains(&value);
-    is_scalar || batch.text.find(value.as_bytes()).is_some()
+    let is_known = |text: &[u8]| batch.text.find(text).is_some();
+    is_scalar || is_known(value.as_bytes()) || STANDARD.decode(value).is_ok_and(|bytes| is_known(&bytes))
 }

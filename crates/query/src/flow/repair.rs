@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flow::cone::{Edge, Evidence, Node};
-use flow::correlate::{Identifier, identifiers, lost_its_context, sender_among};
+use flow::correlate::{CLOCKS_APART_MAX_NS, Identifier, identifiers, lost_its_context, sender_among};
 use flow::hop::open_senders;
 use model::TraceId;
 
 use super::Run;
-use crate::contract::QueryError;
+use crate::contract::{QueryError, TimeRange};
 use crate::pairs::{Found, LookUp, Pair, spans_with};
 use crate::source::Source;
 
@@ -41,8 +41,10 @@ impl<S: Source> Run<'_, S> {
         }
         let mut sender = None;
         if lost_its_context(self.cone.span(consumer)) {
+            let latest = self.cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
+            let range = TimeRange { start_unix_nano: 0, end_unix_nano: latest.checked_add(1) };
             for identifier in identifiers(self.cone.span(consumer), &self.query.correlate) {
-                let candidates = self.candidates(std::slice::from_ref(&identifier))?.pop().unwrap_or_default();
+                let candidates = self.candidates(&[(identifier.clone(), range)])?.pop().unwrap_or_default();
                 sender = sender_among(&self.cone, consumer, &identifier, &candidates)
                     .map(|node| (node, identifier.evidence));
                 if sender.is_some() {
@@ -67,7 +69,13 @@ impl<S: Source> Run<'_, S> {
             let of_kind = |(_, identifiers): &(Node, Vec<Identifier>)| {
                 identifiers.iter().filter(|identifier| identifier.evidence == evidence).cloned().collect::<Vec<_>>()
             };
-            let sought: Vec<Identifier> = waiting.iter().flat_map(of_kind).collect();
+            let mut sought = Vec::new();
+            for entry in &waiting {
+                let sent = self.cone.span(entry.0).start_unix_nano();
+                let start_unix_nano = sent.saturating_sub(CLOCKS_APART_MAX_NS);
+                let range = TimeRange { start_unix_nano, end_unix_nano: None };
+                sought.extend(of_kind(entry).into_iter().map(|identifier| (identifier, range)));
+            }
             let candidates: BTreeSet<Node> = self.candidates(&sought)?.into_iter().flatten().collect();
             for consumer in candidates {
                 self.sender(consumer)?;
@@ -92,7 +100,7 @@ impl<S: Source> Run<'_, S> {
     }
 
     /// For each identifier the spans that carry it, their traces loaded.
-    fn candidates(&mut self, identifiers: &[Identifier]) -> Result<Vec<Vec<Node>>, QueryError> {
+    fn candidates(&mut self, identifiers: &[(Identifier, TimeRange)]) -> Result<Vec<Vec<Node>>, QueryError> {
         let room = self.query.limits.look_ups_max.saturating_sub(self.repairs.look_ups);
         self.truncated |= identifiers.len() > room;
         let sought = &identifiers[..identifiers.len().min(room)];
@@ -118,9 +126,9 @@ impl<S: Source> Run<'_, S> {
     }
 }
 
-fn look_up(identifier: &Identifier) -> LookUp {
+fn look_up((identifier, range): &(Identifier, TimeRange)) -> LookUp {
     let pairs = |pairs: &[(String, String)]| {
         pairs.iter().map(|(key, value)| Pair { key: key.clone(), value: value.clone() }).collect()
     };
-    LookUp { one_of: pairs(&identifier.one_of), and_one_of: pairs(&identifier.and_one_of) }
+    LookUp { one_of: pairs(&identifier.one_of), and_one_of: pairs(&identifier.and_one_of), range: *range }
 }

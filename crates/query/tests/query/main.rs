@@ -10,6 +10,7 @@ mod links;
 mod local;
 mod memory;
 mod oracle;
+mod pairs;
 mod search;
 mod stop;
 mod values;
