@@ -2,9 +2,10 @@
 
     python3 tests/recordings/record.py [NAME…]      all scenes, or those named
 
-A recording is the concatenation of the protobuf request bodies, which is again one request; it becomes
-crates/flow/tests/recorded/NAME.otlp, and the golden views beside it are made from it by `cargo test -p flow`. Recording
-needs the network once, to install the pinned packages into .test-env; tests of the crate need only the recorded files.
+A recording is the concatenation of the protobuf request bodies, which is again one request, without what tells of the machine
+(paths, process, host); it becomes crates/flow/tests/recorded/NAME.otlp, and the goldens are made from it by
+`INSTA_UPDATE=always cargo test -p flow`. Recording needs the network once, to install the pinned packages into .test-env; the
+crate's tests need only the recorded files.
 """
 
 import http.server
@@ -142,7 +143,9 @@ def record(name, script, environment):
     if not Sink.bodies:
         raise SystemExit(f"{name} sent nothing")
     RECORDED.mkdir(parents=True, exist_ok=True)
-    (RECORDED / f"{name}.otlp").write_bytes(b"".join(Sink.bodies))
+    recorded = RECORDED / f"{name}.otlp"
+    recorded.write_bytes(b"".join(Sink.bodies))
+    subprocess.run([str(PYTHON), str(HERE / "python/scrub.py"), str(recorded)], check=True, timeout=60)
     print(f"{name}: {len(Sink.bodies)} requests, {sum(map(len, Sink.bodies))} bytes")
 
 
