@@ -12,6 +12,9 @@ const SENDERS: usize = 8;
 /// How long a question may take beside a slow disk. A program that is traced is several times slower than one that is not.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
+/// How soon after syncs work again spans are taken again.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
+
 /// Faults of a server's syncs, as long as this is there.
 struct Faults {
     strace: Child,
@@ -107,7 +110,7 @@ fn under_load(server: &Server, numbers: &Numbers, how_long: Duration) -> (Record
 #[test]
 fn no_ok_without_a_sync() {
     // While every sync of the real program fails with an I/O error, every request is refused in a way that can be retried and questions are
-    // answered; when syncs work again spans are taken again, and after a kill all that was acknowledged is there.
+    // answered, and probes are told; when syncs work again spans are taken again, and after a kill all that was acknowledged is there.
     let home = Home::new();
     let server = Server::start(&home);
     let numbers = Numbers::new(seed());
@@ -118,11 +121,18 @@ fn no_ok_without_a_sync() {
         Err(reason) => return skip("failing syncs", &reason),
     };
     let (failed, _, longest_question) = under_load(&server, &numbers, Duration::from_secs(1));
+    let (status, ready) = api::get(&server, "/readyz");
+    assert_eq!((status, ready["phase"].as_str()), (503, Some("read_only")));
     drop(faults);
     println!("{} refused", failed.unanswered.len());
     assert!(failed.acknowledged.is_empty(), "{} were acknowledged without a sync", failed.acknowledged.len());
     assert!(failed.unanswered.len() > 5 && longest_question < ANSWER_LIMIT, "{longest_question:?}");
     record.append(failed);
+    let (well, first) = (Instant::now(), numbers.batch());
+    while try_send(&server, first) != Some(200) {
+        assert!(well.elapsed() < RECOVERY_LIMIT, "it does not recover: {}", home.stderr());
+    }
+    record.acknowledged.push(first);
     for _ in 0..20 {
         let batch = numbers.batch();
         send_good(&server, batch);
