@@ -3,10 +3,10 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`arrival`] | which spans received something, from whom, and why we believe it |
-//! | [`attempt`] | arrivals of one message at one group become its attempts |
-//! | [`death`] | which messages were given up on |
-//! | [`wait`] | how long a message waited, by the best evidence there is |
+//! | `arrival` | which spans received something, from whom, and why we believe it |
+//! | `attempt` | arrivals of one message at one group become its attempts |
+//! | `death` | which messages were given up on |
+//! | `wait` | how long a message waited, by the best evidence there is |
 //!
 //! One hop is one attempt of one message at one consumer group, or at one service where no group is known. A message that nobody
 //! is known to have received is a hop, too: one without an end. Deliberately absent: which spans belong ([`crate::cone`]), and what

@@ -1,16 +1,16 @@
 //! Flows: from any span up to its root cause, and down to the last effect.
 //!
 //! What a flow is, and why this finds the same one from whichever of its spans it is opened, is in `docs/adr/0015`. Going up
-//! ([`climb`]) follows one cause of each span, so that every span has one root. Going down ([`descend`]) takes everything that the
+//! (`climb`) follows one cause of each span, so that every span has one root. Going down (`descend`) takes everything that the
 //! root caused. Traces are loaded as they are needed, within [`FlowLimits`]; what the spans mean is computed by `flow`.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`load`] | traces into the cone, within limits |
-//! | [`climb`] | from a span to its root |
-//! | [`descend`] | from the root to everything it caused |
-//! | [`repair`] | where the context of a message was lost |
-//! | [`outside`] | what the spans of a flow point at beyond it: other messages of a batch, and what has not arrived |
+//! | `load` | traces into the cone, within limits |
+//! | `climb` | from a span to its root |
+//! | `descend` | from the root to everything it caused |
+//! | `repair` | where the context of a message was lost |
+//! | `outside` | what the spans of a flow point at beyond it: other messages of a batch, and what has not arrived |
 //!
 //! Deliberately absent: a range of time. A flow has all spans of any age.
 
