@@ -10,6 +10,7 @@
 //! | [`summary`] | a flow in figures |
 //! | [`semconv`] | what any span says about messages, whatever wrote it |
 //! | [`destination`] | which queue, topic or exchange a span means, however it is spelled |
+//! | [`engine`] | messages under way, late and lost; destinations and calls in figures over time; updated with every span |
 //! | [`mod@outline`] | a trace in figures: its root, how long the caller waited, when the last effect ended, who took part |
 //!
 //! This crate is where meaning lives. Reading begins with `semconv`, which every span that arrives passes; `destination` gives what
@@ -22,6 +23,7 @@ pub mod cone;
 pub mod correlate;
 pub mod critical_path;
 pub mod destination;
+pub mod engine;
 pub mod hop;
 pub mod outline;
 pub mod semconv;
