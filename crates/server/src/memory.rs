@@ -41,6 +41,8 @@ pub struct MemorySplit {
     pub memtables_bytes: u64,
     /// For the store's unpacked pages.
     pub page_cache_bytes: u64,
+    /// For the filters and tables of the store's segments.
+    pub index_cache_bytes: u64,
     /// For one answer.
     pub answer_bytes: u64,
     /// What a connection may send ahead of being read.
@@ -58,6 +60,7 @@ pub fn split(limit_bytes: Option<u64>, max_body_bytes: u64) -> MemorySplit {
         max_body_bytes: max_body_bytes.min(limit / 32),
         memtables_bytes: limit / 16 * 5,
         page_cache_bytes: limit / 32,
+        index_cache_bytes: limit / 32,
         answer_bytes: limit / 32,
         connection_bytes: (limit / 512).clamp(64 << 10, 8 << 20) as u32,
     }
@@ -70,6 +73,7 @@ pub fn bound_store(options: &mut StoreOptions, memory: &MemorySplit) {
     let most = options.memtable_bytes_max as u64;
     options.memtable_bytes_max = one.clamp(MEMTABLE_MIN_BYTES, most.max(MEMTABLE_MIN_BYTES)) as usize;
     options.page_cache_bytes = options.page_cache_bytes.min(memory.page_cache_bytes);
+    options.index_cache_bytes = options.index_cache_bytes.min(memory.index_cache_bytes);
 }
 
 /// What an answer may take.
@@ -113,7 +117,8 @@ mod tests {
             bound_store(&mut store, &split);
             let memtables = MEMTABLES * (store.memtable_bytes_max as u64 + split.decoded_bytes);
             let answers = 2 * bounds_of_answers(&split).page_bytes_max as u64;
-            let all = split.bodies_bytes + split.decoded_bytes + memtables + store.page_cache_bytes + answers;
+            let caches = store.page_cache_bytes + store.index_cache_bytes;
+            let all = split.bodies_bytes + split.decoded_bytes + memtables + caches + answers;
             assert!(all <= split.limit_bytes / 5 * 4, "{} of {} MiB", all >> 20, split.limit_bytes >> 20);
             assert!(2 * split.max_body_bytes <= split.bodies_bytes && 2 * split.max_body_bytes <= split.decoded_bytes);
             assert!(store.memtable_bytes_max <= 64 << 20 && store.page_cache_bytes <= 48 << 20);

@@ -59,6 +59,8 @@ pub struct StoreOptions {
     pub memtable_bytes_max: usize,
     /// Unpacked pages of segments that are kept in memory, in bytes.
     pub page_cache_bytes: u64,
+    /// Filters and tables of segments that are kept in memory, in bytes.
+    pub index_cache_bytes: u64,
     /// So many segments of a day and of about the same size are merged into one; 0 for never.
     pub merge_segments_min: usize,
     /// Appends are refused as retryable when the WAL is larger than this.
@@ -81,6 +83,7 @@ impl StoreOptions {
             durability: Durability::Fsync,
             memtable_bytes_max: 64 << 20,
             page_cache_bytes: 48 << 20,
+            index_cache_bytes: 64 << 20,
             merge_segments_min: MERGE_SEGMENTS_MIN,
             wal_bytes_max: 4 << 30,
             retention_age_ns: None,

@@ -213,7 +213,10 @@ impl Snapshot {
     pub fn catalog(&self) -> Catalog {
         let mut catalog = Catalog::default();
         for segment in self.segments.iter() {
-            catalog.add(&segment.index.catalog);
+            match segment.index.catalog() {
+                Ok(of_segment) => catalog.add(&of_segment),
+                Err(error) => tracing::warn!(%error, "what a segment has to offer cannot be read"),
+            }
         }
         for memtable in &self.memtables {
             for held in memtable.batches() {

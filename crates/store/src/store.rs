@@ -63,7 +63,7 @@ impl Store {
     /// Opens a data directory, or makes a new one. Replays the WAL, which can take a while: `replay` decodes it.
     pub fn open(options: StoreOptions, replay: &dyn Replay) -> Result<Store, StoreError> {
         let metrics = Arc::new(Metrics::default());
-        let cache = Arc::new(PageCache::new(options.page_cache_bytes));
+        let cache = Arc::new(PageCache::with_sections(options.page_cache_bytes, options.index_cache_bytes));
         let Opened { lock, manifest, segments, unreadable, frozen, active, wal, wal_bytes } =
             open(&options, replay, &metrics, &cache)?;
         let tables = Arc::new(Tables::new(active, frozen, segments, wal_bytes));

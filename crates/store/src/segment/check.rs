@@ -151,7 +151,9 @@ impl Check<'_> {
             return self.sections(path);
         }
         let index = self.directory.join(filenames::INDEX);
-        let index = Located::open(self.disk, index).ok().and_then(|index| Index::open(index).ok());
+        let index = Located::open(self.disk, index)
+            .ok()
+            .and_then(|index| Index::open(index, 0, Arc::new(PageCache::new(0))).ok());
         let file = Located::open(self.disk, path.clone()).ok();
         let file = index.zip(file).and_then(|(index, file)| checked(file, index.pieces(name)));
         let mut places = Vec::new();

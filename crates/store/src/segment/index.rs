@@ -10,7 +10,7 @@
 //! ones at their first use; each is checked against its hash when it is read.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use model::text::hash_text;
 use xxhash_rust::xxh3::xxh3_64;
@@ -19,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::disk::Located;
 use crate::error::ReadError;
 use crate::filenames;
+use crate::segment::cache::PageCache;
 use crate::segment::filter::{build_filter, filter_may_contain};
 pub(crate) use crate::segment::row_table::Place;
 use crate::segment::row_table::{Entry, RowTable, table_to_bytes};
@@ -242,13 +243,12 @@ pub(crate) struct Index {
     file: Located,
     sections: Vec<Section>,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) catalog: Catalog,
     services: Vec<Option<BlockServices>>,
     pieces: [Arc<[u64]>; PIECE_FILES.len()],
     trace_filter: Vec<u8>,
-    block_filters: OnceLock<Arc<[u8]>>,
-    traces: OnceLock<RowTable>,
-    links: OnceLock<RowTable>,
+    cache: Arc<PageCache>,
+    /// The segment's number, for the cache.
+    number: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -260,20 +260,18 @@ pub(super) struct Section {
 }
 
 impl Index {
-    /// Reads the small sections.
-    pub(crate) fn open(file: Located) -> Result<Index, ReadError> {
+    /// Reads the small sections; the large ones of segment `number` come and go in the cache.
+    pub(crate) fn open(file: Located, number: u64, cache: Arc<PageCache>) -> Result<Index, ReadError> {
         let sections = read_sections(&file)?;
         let mut index = Index {
             file,
             sections,
             blocks: Vec::new(),
-            catalog: Catalog::default(),
             services: Vec::new(),
             pieces: std::array::from_fn(|_| Arc::from([])),
             trace_filter: Vec::new(),
-            block_filters: OnceLock::new(),
-            traces: OnceLock::new(),
-            links: OnceLock::new(),
+            cache,
+            number,
         };
         index.blocks = blocks_from_bytes(&index.section(SectionKind::Blocks)?);
         let services = index.section(SectionKind::Services)?;
@@ -282,8 +280,9 @@ impl Index {
         let pieces = pieces_from_bytes(&index.section(SectionKind::Pieces)?);
         index.pieces = pieces.ok_or_else(|| ReadError::corrupt(index.path(), "the pieces do not add up"))?;
         index.trace_filter = index.section(SectionKind::TraceFilter)?;
-        let catalog = index.section(SectionKind::Catalog)?;
-        index.catalog = serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(index.path(), error))?;
+        // Damage is to be found now, and what is sound is to be read when it is asked for.
+        let catalog: Result<Catalog, _> = serde_json::from_slice(&index.section(SectionKind::Catalog)?);
+        catalog.map_err(|error| ReadError::corrupt(index.path(), error))?;
         Ok(index)
     }
 
@@ -302,22 +301,20 @@ impl Index {
         Ok(bytes)
     }
 
-    fn lazy(&self, cell: &OnceLock<Arc<[u8]>>, kind: SectionKind) -> Result<Arc<[u8]>, ReadError> {
-        if let Some(bytes) = cell.get() {
-            return Ok(Arc::clone(bytes));
-        }
-        let bytes: Arc<[u8]> = self.section(kind)?.into();
-        Ok(Arc::clone(cell.get_or_init(|| bytes)))
+    /// A large section; kept as long as it is used.
+    fn cached(&self, kind: SectionKind) -> Result<Arc<[u8]>, ReadError> {
+        self.cache.section((self.number, kind as u32), || self.section(kind))
     }
 
-    fn table(&self, cell: &OnceLock<RowTable>, kind: SectionKind) -> Result<RowTable, ReadError> {
-        if let Some(table) = cell.get() {
-            return Ok(table.clone());
-        }
-        let table = RowTable::new(self.section(kind)?.into());
-        let table =
-            table.ok_or_else(|| ReadError::corrupt(self.path(), format!("section {kind:?} does not add up")))?;
-        Ok(cell.get_or_init(|| table).clone())
+    fn table(&self, kind: SectionKind) -> Result<RowTable, ReadError> {
+        let table = RowTable::new(self.cached(kind)?);
+        table.ok_or_else(|| ReadError::corrupt(self.path(), format!("section {kind:?} does not add up")))
+    }
+
+    /// What the segment has to offer for completion.
+    pub(crate) fn catalog(&self) -> Result<Catalog, ReadError> {
+        let catalog = self.cached(SectionKind::Catalog)?;
+        serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(self.path(), error))
     }
 
     /// The hashes of the pieces of a file.
@@ -340,7 +337,7 @@ impl Index {
 
     /// Whether rows of block `number` may have a `key = value` of this hash.
     pub(crate) fn block_may_contain(&self, number: usize, pair_hash: u64) -> Result<bool, ReadError> {
-        let filters = self.lazy(&self.block_filters, SectionKind::BlockFilters)?;
+        let filters = self.cached(SectionKind::BlockFilters)?;
         let block = &self.blocks[number];
         let range = block.filter_offset as usize..(block.filter_offset + block.filter_bytes) as usize;
         let filter = filters.get(range).ok_or_else(|| ReadError::corrupt(self.path(), "a filter lies outside"))?;
@@ -352,12 +349,12 @@ impl Index {
         if !filter_may_contain(&self.trace_filter, id_hash) {
             return Ok(Vec::new());
         }
-        Ok(self.table(&self.traces, SectionKind::Traces)?.find(id_hash))
+        Ok(self.table(SectionKind::Traces)?.find(id_hash))
     }
 
     /// Rows that may carry a link to the trace whose id has this hash.
     pub(crate) fn link_rows(&self, id_hash: u64) -> Result<Vec<Place>, ReadError> {
-        Ok(self.table(&self.links, SectionKind::LinkRows)?.find(id_hash))
+        Ok(self.table(SectionKind::LinkRows)?.find(id_hash))
     }
 }
 

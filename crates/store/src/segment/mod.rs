@@ -101,7 +101,7 @@ impl Segment {
                 return Err(ReadError::corrupt(path(&file.name), reason));
             }
         }
-        let index = Index::open(open(filenames::INDEX)?)?;
+        let index = Index::open(open(filenames::INDEX)?, meta.id, Arc::clone(cache))?;
         let parquet = |name: &str, number: u64| {
             let file = checked(open(name)?, index.pieces(name));
             let file = file.ok_or_else(|| ReadError::corrupt(path(name), "longer or shorter than its checksums"))?;
