@@ -18,7 +18,7 @@ const SPARSE_PAGE_ROWS: usize = 8 * BLOCK_ROWS;
 /// a trace, which repeat each other's texts, lie in one page anyway.
 const DICTIONARY_BYTES_MAX: usize = 48 << 10;
 /// Rows of a page of texts without a dictionary.
-const TEXT_PAGE_ROWS: usize = PAGE_ROWS_MAX / 2;
+const TEXT_PAGE_ROWS: usize = PAGE_ROWS_MAX / 4;
 /// Columns of integers with more distinct values are not worth a dictionary.
 const DISTINCT_INTEGERS_MAX: usize = 4096;
 

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use crate::segment::delta::{join, unpack_delta};
+use crate::segment::delta::{joined, unpack_delta};
 use crate::segment::levels::{BITS_AT_A_TIME, Hybrid};
 use crate::segment::thrift::{PageHeader, PageKind, page_header};
 
@@ -128,6 +128,10 @@ pub(crate) enum Values {
         start: usize,
     },
     Unpacked(Vec<i64>),
+    /// Streams of the bytes of eight-byte values, from this byte on to the end.
+    Streams {
+        start: usize,
+    },
 }
 
 /// An unpacked page.
@@ -190,7 +194,8 @@ impl Page {
                 Values::Numbers { width, start: start + 1 }
             }
             (_, DELTA_BINARY_PACKED) => Values::Unpacked(unpack_delta(&data[start..], present).ok_or("bad deltas")?),
-            (_, BYTE_STREAM_SPLIT) => Values::Unpacked(join(&data[start..], present).ok_or("bad streams")?),
+            (_, BYTE_STREAM_SPLIT) if present.checked_mul(8) == Some(data.len() - start) => Values::Streams { start },
+            (_, BYTE_STREAM_SPLIT) => return Err("bad streams"),
             _ => return Err("an encoding that is never written"),
         };
         Ok(Page { data, rows, levels, values })
@@ -304,6 +309,7 @@ impl Page {
     pub(crate) fn number(&self, value: usize) -> Option<i64> {
         match &self.values {
             Values::Unpacked(values) => values.get(value).copied(),
+            Values::Streams { start } => joined(self.data.get(*start..)?, value),
             Values::Bits { start } => Some(i64::from(self.data.get(start + value / 8)? >> (value % 8) & 1)),
             Values::Fixed { width: 8, .. } => Some(i64::from_le_bytes(self.bytes(value)?.try_into().ok()?)),
             Values::Fixed { width: 4, .. } => Some(i64::from(u32::from_le_bytes(self.bytes(value)?.try_into().ok()?))),

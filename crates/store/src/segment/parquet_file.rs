@@ -18,6 +18,7 @@ use crate::error::ReadError;
 use crate::segment::cache::PageCache;
 use crate::segment::leaf::PageRows;
 use crate::segment::page::{Page, Physical, Shape};
+use crate::segment::pieces::with_scratch;
 
 /// An opened Parquet file.
 #[derive(Debug)]
@@ -82,10 +83,11 @@ impl ParquetFile {
             if offset < 0 || bytes < 0 || !inside {
                 return Err(ReadError::corrupt(&self.file.path, "a page lies outside the file"));
             }
-            let mut buffer = vec![0; bytes as usize];
-            self.file.file.read_exact_at(&mut buffer, offset as u64).map_err(ReadError::io(&self.file.path))?;
-            Page::new(&buffer, shape, is_dictionary)
-                .map_err(|damage| ReadError::corrupt(&self.file.path, format!("{damage} (page at byte {offset})")))
+            with_scratch(bytes as usize, |buffer| {
+                self.file.file.read_exact_at(buffer, offset as u64).map_err(ReadError::io(&self.file.path))?;
+                Page::new(buffer, shape, is_dictionary)
+                    .map_err(|damage| ReadError::corrupt(&self.file.path, format!("{damage} (page at byte {offset})")))
+            })
         })
     }
 

@@ -3,6 +3,7 @@
 //! Pages, the footer and everything between are covered alike, so that a flipped bit is noticed before what it hit is believed.
 //! The hashes lie in `index.bin`, whose sections have checksums of their own.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
@@ -63,15 +64,34 @@ pub(crate) fn checked(file: Located, hashes: Arc<[u64]>) -> Option<Located> {
     is_complete.then(|| Located { path: file.path, file: Arc::new(CheckedFile { file: file.file, hashes }) })
 }
 
-impl ReadFile for CheckedFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buffer.len() as u64).filter(|&end| end <= self.len());
-        let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "beyond the end of the file"))?;
-        let piece = PIECE_BYTES as u64;
-        let start = offset / piece * piece;
-        let mut bytes = vec![0; (end.div_ceil(piece) * piece).min(self.len()).saturating_sub(start) as usize];
-        self.file.read_exact_at(&mut bytes, start)?;
-        let first = (start / piece) as usize;
+thread_local! {
+    static SCRATCH: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Larger buffers are not kept for a thread's next read.
+const SCRATCH_BYTES_MAX: usize = 256 << 10;
+/// Buffers that a thread keeps: one for the pieces, one for what is wanted of them.
+const SCRATCH_BUFFERS: usize = 2;
+
+/// Lends bytes to read into, which need not be made, nor made zero, for every read.
+pub(crate) fn with_scratch<T>(length: usize, read: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if scratch.len() < length {
+        scratch.resize(length, 0);
+    }
+    let answer = read(&mut scratch[..length]);
+    SCRATCH.with_borrow_mut(|kept| {
+        if scratch.len() <= SCRATCH_BYTES_MAX && kept.len() < SCRATCH_BUFFERS {
+            kept.push(scratch);
+        }
+    });
+    answer
+}
+
+impl CheckedFile {
+    /// Checks whole pieces, the first of which begins at `start`.
+    fn check(&self, bytes: &[u8], start: u64) -> io::Result<()> {
+        let first = start as usize / PIECE_BYTES;
         for (number, bytes) in bytes.chunks(PIECE_BYTES).enumerate() {
             if self.hashes.get(first + number) != Some(&xxh3_64(bytes)) {
                 let at = start + (number * PIECE_BYTES) as u64;
@@ -79,9 +99,24 @@ impl ReadFile for CheckedFile {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
         }
-        let from = (offset - start) as usize;
-        buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
         Ok(())
+    }
+}
+
+impl ReadFile for CheckedFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64).filter(|&end| end <= self.len());
+        let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "beyond the end of the file"))?;
+        let piece = PIECE_BYTES as u64;
+        let start = offset / piece * piece;
+        let length = (end.div_ceil(piece) * piece).min(self.len()).saturating_sub(start) as usize;
+        let from = (offset - start) as usize;
+        with_scratch(length, |bytes| {
+            self.file.read_exact_at(bytes, start)?;
+            self.check(bytes, start)?;
+            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+            Ok(())
+        })
     }
 
     fn len(&self) -> u64 {
