@@ -33,7 +33,7 @@ pub trait SpanStore: Send + Sync + Debug {
     fn capabilities(&self) -> Capabilities;
 
     /// All spans of a trace, each once: of the records of a (span, kind) the last one stored wins. Nothing if no span of the
-    /// trace is stored.
+    /// trace is stored. What is damaged is left out, and the trace says so; it is an error if nothing is left.
     fn trace(&self, id: TraceId) -> Result<Option<Trace>, QueryError>;
 
     /// A page of the traces of which a span matches the filter and starts within the range.
@@ -43,7 +43,7 @@ pub trait SpanStore: Send + Sync + Debug {
     /// overwritten is not found. A trace comes on one page only, as long as nothing is stored in between; a span that arrives in
     /// between may move its trace. A page has fewer traces than the limit when there are no more, or when its traces
     /// take [`PAGE_BYTES_MAX`]; the cursor tells which: there is none after the last page. (A page after a full one may turn out to
-    /// be empty.)
+    /// be empty.) What is damaged is left out, and the page says so; every other question fails for it.
     fn search(&self, search: &Search) -> Result<SearchPage, QueryError>;
 
     /// Links from and to a trace, of any age. A trace that is not stored has no outgoing links, but may have incoming ones.
@@ -161,6 +161,8 @@ pub struct SearchPage {
     pub hits: Vec<TraceHit>,
     /// Where the next page begins; nothing if this was the last.
     pub next: Option<Cursor>,
+    /// Whether something stored is damaged, so that traces, or spans of them, may be missing here.
+    pub is_partial: bool,
 }
 
 /// A trace that was found.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow::Flow;
 use model::{Level, SpanKind, TraceId};
-use store::{Snapshot, Store};
+use store::{ReadError, Snapshot, Store};
 
 use crate::contract::{
     COMPLETION_LIMIT_MAX, Capabilities, Dependency, KeyCount, KeyQuery, OperationCount, PAGE_BYTES_MAX, QueryError,
@@ -58,8 +58,22 @@ impl LocalStore {
         LocalStore { stop, ..self.clone() }
     }
 
-    fn source(&self) -> Stoppable<Snapshot> {
-        Stoppable::new(self.store.snapshot(), self.stop.clone())
+    /// Answers from one snapshot, and says whether some of what was read of it is damaged.
+    fn answer<T>(
+        &self,
+        question: impl FnOnce(&Stoppable<Snapshot>) -> Result<T, QueryError>,
+    ) -> Result<(T, Option<ReadError>), QueryError> {
+        let snapshot = self.store.snapshot();
+        let answer = question(&Stoppable::new(snapshot.clone(), self.stop.clone()))?;
+        Ok((answer, snapshot.damage().pop()))
+    }
+
+    /// As [`LocalStore::answer`], for answers that cannot say that something is missing.
+    fn whole<T>(&self, question: impl FnOnce(&Stoppable<Snapshot>) -> Result<T, QueryError>) -> Result<T, QueryError> {
+        match self.answer(question)? {
+            (_, Some(damage)) => Err(damage.into()),
+            (answer, None) => Ok(answer),
+        }
     }
 }
 
@@ -69,19 +83,24 @@ impl SpanStore for LocalStore {
     }
 
     fn trace(&self, id: TraceId) -> Result<Option<Trace>, QueryError> {
-        Ok(Trace::of(id, self.source().trace(id)?))
+        match self.answer(|source| Ok(Trace::of(id, source.trace(id)?)))? {
+            (None, Some(damage)) => Err(damage.into()),
+            (trace, damage) => Ok(trace.map(|trace| Trace { is_partial: damage.is_some(), ..trace })),
+        }
     }
 
     fn search(&self, search: &Search) -> Result<SearchPage, QueryError> {
-        crate::search::search_within(&self.source(), search, self.bounds.page_bytes_max)
+        let search = |source: &_| crate::search::search_within(source, search, self.bounds.page_bytes_max);
+        let (page, damage) = self.answer(search)?;
+        Ok(SearchPage { is_partial: damage.is_some(), ..page })
     }
 
     fn links(&self, id: TraceId) -> Result<TraceLinks, QueryError> {
-        crate::links::links(&self.source(), id)
+        self.whole(|source| crate::links::links(source, id))
     }
 
     fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError> {
-        crate::flow::flow(&self.source(), query)
+        self.whole(|source| crate::flow::flow(source, query))
     }
 
     fn spans_with(&self, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
@@ -120,11 +139,11 @@ impl SpanStore for LocalStore {
     }
 
     fn attribute_values(&self, query: &ValueQuery) -> Result<Vec<ValueCount>, QueryError> {
-        crate::values::values(&self.source(), query)
+        self.whole(|source| crate::values::values(source, query))
     }
 
     fn dependencies(&self, range: TimeRange) -> Result<Vec<Dependency>, QueryError> {
-        dependencies_within(&self.source(), range, self.bounds.spans_held_max)
+        self.whole(|source| dependencies_within(source, range, self.bounds.spans_held_max))
     }
 }
 

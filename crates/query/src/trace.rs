@@ -16,6 +16,8 @@ pub struct Trace {
     pub id: TraceId,
     /// Its spans; at least one.
     pub spans: SpanBatch,
+    /// Whether something stored is damaged, so that spans of it may be missing here.
+    pub is_partial: bool,
 }
 
 impl Trace {
@@ -39,20 +41,13 @@ impl Trace {
         for (.., number, index) in order {
             merger.push(&mut sources[number], index);
         }
-        (!merger.is_empty()).then(|| Trace { id, spans: merger.finish() })
+        (!merger.is_empty()).then(|| Trace { id, spans: merger.finish(), is_partial: false })
     }
 
     /// As [`Trace::merge`]. Records of one place that are in order already, each span once, stay as they are.
     pub fn of(id: TraceId, mut records: Vec<SpanBatch>) -> Option<Trace> {
-        let key = |row: &model::SpanRow| (row.start_unix_nano, row.span_id, row.kind);
-        let is_whole = |batch: &SpanBatch| {
-            let mut seen: Vec<_> = batch.rows.iter().map(|row| (row.span_id, row.kind)).collect();
-            seen.sort_unstable();
-            let ordered = batch.rows.iter().all(|row| row.trace_id == id) && batch.rows.is_sorted_by_key(key);
-            ordered && seen.windows(2).all(|pair| pair[0] != pair[1])
-        };
         match records.as_slice() {
-            [batch] if !batch.is_empty() && is_whole(batch) => records.pop().map(|spans| Trace { id, spans }),
+            [batch] if is_trace(batch, id) => records.pop().map(|spans| Trace { id, spans, is_partial: false }),
             _ => Trace::merge(id, &records),
         }
     }
@@ -62,6 +57,24 @@ impl Trace {
         let bound = filter.bind(&self.spans);
         bound.rows().filter(|&row| range.contains(self.spans.rows[row].start_unix_nano)).collect()
     }
+}
+
+/// Whether a batch is what merging it would give: rows of one trace in order, each span once, and no scope or resource of others.
+fn is_trace(batch: &SpanBatch, id: TraceId) -> bool {
+    let rows = &batch.rows;
+    let is_ordered = rows.is_sorted_by_key(|row| (row.start_unix_nano, row.span_id, row.kind));
+    if rows.is_empty() || !is_ordered || rows.iter().any(|row| row.trace_id != id) {
+        return false;
+    }
+    let mut spans: Vec<(SpanId, i32)> = rows.iter().map(|row| (row.span_id, row.kind)).collect();
+    spans.sort_unstable();
+    let (mut scopes, mut resources) = (vec![false; batch.scopes.len()], vec![false; batch.resources.len()]);
+    for row in rows {
+        scopes[row.scope as usize] = true;
+        resources[batch.scopes[row.scope as usize].resource as usize] = true;
+    }
+    let is_tight = !scopes.contains(&false) && !resources.contains(&false);
+    is_tight && spans.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 #[cfg(test)]
@@ -98,5 +111,29 @@ mod tests {
         let rows: Vec<_> = trace.spans.rows.iter().map(|row| (row.span_id.0[0], row.kind, row.end_unix_nano)).collect();
         assert_eq!(rows, [(3, 2, 11), (4, 2, 21), (5, 2, 25), (5, 3, 29)]);
         assert!(Trace::merge(id, &[records(&[(2, 1, 0, 0, 0)])]).is_none());
+    }
+
+    #[test]
+    fn records_that_are_a_trace_are_told_from_those_that_are_not() {
+        // Guarantees that only records are taken as they are that merging would not change: not those out of order, with a span
+        // twice, with rows of other traces, or with scopes or resources that no span is of.
+        let id = TraceId([1; 16]);
+        let whole = records(&[(1, 3, 2, 10, 11), (1, 5, 2, 20, 25), (1, 5, 3, 20, 25)]);
+        assert!(is_trace(&whole, id));
+        assert_eq!(Trace::of(id, vec![whole.clone()]).unwrap().spans.len(), 3);
+        for spans in [
+            &[(1, 5, 2, 20, 25), (1, 3, 2, 10, 11)][..],
+            &[(1, 3, 2, 10, 11), (1, 3, 2, 20, 21)],
+            &[],
+            &[(2, 3, 2, 1, 1)],
+        ] {
+            assert!(!is_trace(&records(spans), id), "{spans:?}");
+        }
+        let (mut scope, mut resource) = (whole.clone(), whole);
+        scope.push_scope(Scope::default());
+        resource.push_resource(Resource::default());
+        assert!(!is_trace(&scope, id) && !is_trace(&resource, id));
+        assert_eq!(Trace::of(id, vec![scope]).unwrap().spans.scopes.len(), 1);
+        assert!(Trace::of(id, vec![]).is_none());
     }
 }

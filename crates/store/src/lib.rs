@@ -21,6 +21,7 @@
 //! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
 //! | [`snapshot`], [`selection`], [`catalog`] | what readers see; what they need not read |
+//! | [`damage`] | what could not be read for an answer |
 //! | [`walk`] | everything, each span once |
 //! | [`backup`] | a consistent copy of everything, taken at work |
 //! | [`verify`] | whether everything still is what was written |
@@ -32,6 +33,7 @@ pub mod catalog;
 pub mod clock;
 mod commit;
 mod compact;
+mod damage;
 pub mod disk;
 pub mod error;
 mod filenames;

@@ -6,6 +6,7 @@ use model::text::hash_text;
 use model::{BatchMerger, Source, SpanBatch, SpanId, TraceId};
 
 use crate::catalog::Catalog;
+use crate::damage::Damage;
 use crate::error::ReadError;
 use crate::memtable::{HeldBatch, Memtable};
 use crate::segment::Segment;
@@ -110,20 +111,27 @@ pub struct Snapshot {
     pub(crate) memtables: Vec<Arc<Memtable>>,
     /// Oldest records first.
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) damage: Damage,
 }
 
 impl Snapshot {
     pub(crate) fn new(live: Live) -> Self {
         let mut memtables = live.frozen;
         memtables.push(live.active);
-        Snapshot { memtables, segments: live.segments }
+        Snapshot { memtables, segments: live.segments, damage: Damage::default() }
     }
 
-    /// All records of a trace, oldest record first: of a span that arrived more than once the last one counts.
+    /// What is damaged of all that was read from this snapshot and its clones. Everything in it is missing from their answers.
+    pub fn damage(&self) -> Vec<ReadError> {
+        self.damage.errors()
+    }
+
+    /// All records of a trace, oldest record first: of a span that arrived more than once the last one counts. What is damaged is
+    /// left out, see [`Snapshot::damage`].
     pub fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, ReadError> {
         let mut batches = Vec::new();
         for segment in self.segments.iter() {
-            batches.extend(segment.trace(id)?);
+            batches.extend(self.damage.pass(segment.trace(id))?);
         }
         for memtable in &self.memtables {
             let rows = memtable.trace(id);
@@ -142,7 +150,7 @@ impl Snapshot {
         for segment in self.segments.iter() {
             let mut of_segment = Vec::new();
             for (number, (id, rows)) in ids.iter().zip(&mut rows).enumerate() {
-                let found = segment.index.trace_rows(hash_text(&id.0))?;
+                let found = self.damage.pass(segment.index.trace_rows(hash_text(&id.0)))?;
                 *rows += found.iter().map(|place| u64::from(place.rows)).sum::<u64>();
                 of_segment.extend(found.into_iter().map(|place| (number, place)));
             }
@@ -157,7 +165,7 @@ impl Snapshot {
         let mut traces = vec![Vec::new(); count];
         for (segment, places) in self.segments.iter().zip(places) {
             let places = places.into_iter().filter(|(number, _)| *number < count).map(|(_, place)| place).collect();
-            for (trace, found) in traces.iter_mut().zip(segment.traces(&ids[..count], places)?) {
+            for (trace, found) in traces.iter_mut().zip(self.damage.pass(segment.traces(&ids[..count], places))?) {
                 trace.extend(found);
             }
         }
@@ -176,7 +184,7 @@ impl Snapshot {
     pub fn incoming_links(&self, id: TraceId) -> Result<Vec<IncomingLink>, ReadError> {
         let mut links = Vec::new();
         for segment in self.segments.iter() {
-            links.extend(segment.incoming_links(id)?);
+            links.extend(self.damage.pass(segment.incoming_links(id))?);
         }
         for memtable in &self.memtables {
             for (batch, row) in memtable.linking_to(id) {
@@ -200,7 +208,11 @@ impl Snapshot {
         let mut parts = Vec::new();
         for segment in self.segments.iter() {
             let blocks = 0..segment.index.blocks.len();
-            parts.extend(blocks.map(|number| Part(Kind::Block { segment: Arc::clone(segment), number })));
+            parts.extend(
+                blocks.map(|number| {
+                    Part(Kind::Block { segment: Arc::clone(segment), number, damage: self.damage.clone() })
+                }),
+            );
         }
         for memtable in &self.memtables {
             parts.extend(memtable.batches().into_iter().map(|held| Part(Kind::Memory(held))));
@@ -275,7 +287,7 @@ pub struct Part(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Block { segment: Arc<Segment>, number: usize },
+    Block { segment: Arc<Segment>, number: usize, damage: Damage },
     Memory(Arc<HeldBatch>),
 }
 
@@ -283,7 +295,7 @@ impl Part {
     /// The earliest and latest start, Unix nanoseconds.
     pub fn start_bounds(&self) -> (u64, u64) {
         match &self.0 {
-            Kind::Block { segment, number } => {
+            Kind::Block { segment, number, .. } => {
                 let block = &segment.index.blocks[*number];
                 (block.start_min, block.start_max)
             }
@@ -294,7 +306,7 @@ impl Part {
     /// The shortest and longest duration, nanoseconds.
     pub fn duration_bounds(&self) -> (u64, u64) {
         match &self.0 {
-            Kind::Block { segment, number } => {
+            Kind::Block { segment, number, .. } => {
                 let block = &segment.index.blocks[*number];
                 (block.duration_min, block.duration_max)
             }
@@ -305,7 +317,7 @@ impl Part {
     /// Bounds of the spans of one service; `None` if it has none here.
     pub fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
         match &self.0 {
-            Kind::Block { segment, number } => segment.index.service_bounds(*number, service),
+            Kind::Block { segment, number, .. } => segment.index.service_bounds(*number, service),
             Kind::Memory(held) => held.service_bounds(service),
         }
     }
@@ -313,7 +325,7 @@ impl Part {
     /// How many spans there are.
     pub fn span_count(&self) -> usize {
         match &self.0 {
-            Kind::Block { segment, number } => segment.index.blocks[*number].rows as usize,
+            Kind::Block { segment, number, .. } => segment.index.blocks[*number].rows as usize,
             Kind::Memory(held) => held.batch.len(),
         }
     }
@@ -322,15 +334,22 @@ impl Part {
     /// [`crate::intrinsic_pair_hash`] for fields that are no attributes). A batch in memory always may.
     pub fn may_contain(&self, pair_hash: u64) -> Result<bool, ReadError> {
         match &self.0 {
-            Kind::Block { segment, number } => segment.index.block_may_contain(*number, pair_hash),
+            Kind::Block { segment, number, damage } => {
+                // Without filters everything may be there, and what is there can still be read.
+                let may = segment.index.block_may_contain(*number, pair_hash).map(Some);
+                Ok(damage.pass(may)?.unwrap_or(true))
+            }
             Kind::Memory(_) => Ok(true),
         }
     }
 
-    /// The spans, in stored order, with at least what the projection asks for.
+    /// The spans, in stored order, with at least what the projection asks for; none of a block that is damaged, see
+    /// [`Snapshot::damage`].
     pub fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, ReadError> {
         match &self.0 {
-            Kind::Block { segment, number } => Ok(Arc::new(segment.read_block(*number, projection)?)),
+            Kind::Block { segment, number, damage } => {
+                Ok(Arc::new(damage.pass(segment.read_block(*number, projection))?))
+            }
             Kind::Memory(held) => Ok(Arc::clone(&held.batch)),
         }
     }
@@ -338,7 +357,9 @@ impl Part {
     /// As [`Part::read`], without some or all of the spans that lack something of a selection.
     pub fn read_some(&self, projection: &Projection, selection: &Selection) -> Result<Arc<SpanBatch>, ReadError> {
         match &self.0 {
-            Kind::Block { segment, number } => Ok(Arc::new(segment.read_some(*number, projection, selection)?)),
+            Kind::Block { segment, number, damage } => {
+                Ok(Arc::new(damage.pass(segment.read_some(*number, projection, selection))?))
+            }
             Kind::Memory(held) => Ok(Arc::clone(&held.batch)),
         }
     }

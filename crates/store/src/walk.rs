@@ -172,7 +172,7 @@ impl<E> Walk<'_, E> {
         let snapshot = self.snapshot;
         let mut records: Vec<SpanBatch> =
             snapshot.segments.iter().filter_map(|segment| self.rows_of(segment, id)).collect();
-        let memory = Snapshot { memtables: snapshot.memtables.clone(), segments: Arc::default() };
+        let memory = Snapshot { segments: Arc::default(), ..snapshot.clone() };
         records.extend(memory.trace(id).expect("memory can be read"));
         records
     }

@@ -120,3 +120,54 @@ fn the_catalog_is_told() {
     );
     assert!(local.attribute_keys(&KeyQuery { limit: 0, ..query }).unwrap().is_empty());
 }
+
+#[test]
+fn what_is_damaged_is_told() {
+    // Guarantees that a trace and a search of a store with a damaged segment are answered from the rest and say that they are
+    // partial; that a trace of which nothing is left is an error, not unknown; and that nothing is partial without damage.
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batches = [trace_batch(&[1, 2]), trace_batch(&[1])];
+    for batch in batches {
+        append(&store, batch);
+        assert!(store.seal(Duration::from_mins(1)));
+    }
+    let local = LocalStore::new(store);
+    let id = |number| model::TraceId([number; 16]);
+    let search = Search { filter: query::Filter::All, range: TimeRange::default(), limit: 9, cursor: None };
+    assert!(!local.trace(id(1)).unwrap().unwrap().is_partial && !local.search(&search).unwrap().is_partial);
+    let files = std::fs::read_dir(directory.path().join("days/1970-01-01")).unwrap();
+    let first = files.map(|entry| entry.unwrap().path()).min().unwrap().join("spans.parquet");
+    drop(local);
+    let mut bytes = std::fs::read(&first).unwrap();
+    let pages = bytes.len() / 4;
+    let store = open(directory.path());
+    bytes[4..pages].fill(7);
+    std::fs::write(&first, bytes).unwrap();
+    let local = LocalStore::new(store);
+    let partial = local.trace(id(1)).unwrap().unwrap();
+    assert!(partial.is_partial && partial.spans.len() == 1);
+    assert!(matches!(local.trace(id(2)), Err(query::QueryError::Read(_))));
+    assert!(local.trace(id(3)).unwrap().is_none());
+    let page = local.search(&search).unwrap();
+    assert!(page.is_partial && page.hits.len() == 1);
+}
+
+/// One span each of traces.
+fn trace_batch(traces: &[u8]) -> SpanBatch {
+    let mut batch = SpanBatch::default();
+    let resource = batch.push_resource(model::Resource::default());
+    let scope = batch.push_scope(model::Scope { resource, ..model::Scope::default() });
+    let name = batch.text.intern(b"work");
+    for &trace in traces {
+        let span_id = model::SpanId([traces.len() as u8; 8]);
+        batch.push_span(model::SpanRow {
+            trace_id: model::TraceId([trace; 16]),
+            span_id,
+            name,
+            scope,
+            ..Default::default()
+        });
+    }
+    batch
+}

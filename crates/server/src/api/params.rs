@@ -116,12 +116,23 @@ pub struct List<T> {
     pub items: Vec<T>,
     /// To be passed as `cursor` for the items after these; null at the end.
     pub next_cursor: Option<String>,
+    /// What to know about this list; left out if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<&'static str>,
+}
+
+/// The warning of an answer that lacks what is damaged.
+pub const PARTIAL: &str = "something stored is damaged and may be missing here; the server's log says which file";
+
+/// The warnings of an answer that is partial or not.
+pub fn warnings(is_partial: bool) -> Vec<&'static str> {
+    if is_partial { vec![PARTIAL] } else { Vec::new() }
 }
 
 impl<T> List<T> {
     /// A list that is all there is.
     pub fn whole(items: Vec<T>) -> List<T> {
-        List { items, next_cursor: None }
+        List { items, next_cursor: None, warnings: Vec::new() }
     }
 }
 

@@ -201,6 +201,10 @@ pub struct TraceShape<'a> {
     scopes: Vec<ScopeShape<'a>>,
     #[schema(value_type = Vec<SpanShape<'_>>)]
     spans: Spans<'a>,
+    /// What to know about this answer; left out if there is nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    warnings: &'a [&'static str],
 }
 
 /// Spans that take their shape one by one, while they are written.
@@ -273,6 +277,8 @@ pub struct TraceAnswer {
     pub trace_id: TraceId,
     /// Its spans.
     pub spans: SpanBatch,
+    /// What to know about this answer.
+    pub warnings: Vec<&'static str>,
 }
 
 impl Serialize for TraceAnswer {
@@ -301,6 +307,7 @@ impl TraceAnswer {
             resources: resources(batch),
             scopes: scopes(batch),
             spans: Spans { batch, count },
+            warnings: &self.warnings,
         }
     }
 }

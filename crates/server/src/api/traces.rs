@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ErrorBody};
-use super::params::{DurationParam, IdParam, InstantParam, LimitParam, List, NoParams, Strict};
+use super::params::{DurationParam, IdParam, InstantParam, LimitParam, List, NoParams, Strict, warnings};
 use super::shapes::{TraceAnswer, TraceShape, text};
 use super::stream;
 use super::values::{Attribute, attributes_schema};
@@ -207,7 +207,8 @@ pub async fn search(
     let list = app.search("search", move |store| {
         let page = store.search(&search)?;
         let items = page.hits.iter().filter_map(TraceSummary::of).collect();
-        Ok(List { items, next_cursor: page.next.map(|cursor| cursor.to_string()) })
+        let next_cursor = page.next.map(|cursor| cursor.to_string());
+        Ok(List { items, next_cursor, warnings: warnings(page.is_partial) })
     });
     Ok(Json(list.await?))
 }
@@ -229,7 +230,7 @@ pub async fn trace(
     let trace_id = trace_id(&id)?;
     let trace = app.ask("trace", move |store| store.trace(trace_id)).await?;
     let trace = trace.ok_or_else(|| ApiError::not_found(format!("no span of trace {trace_id} is stored")))?;
-    Ok(stream::json(TraceAnswer { trace_id, spans: trace.spans }).await)
+    Ok(stream::json(TraceAnswer { trace_id, spans: trace.spans, warnings: warnings(trace.is_partial) }).await)
 }
 
 /// Which links to show.

@@ -61,6 +61,7 @@ impl Seen {
         seen.services = snapshot.catalog().services;
         seen.read_parts(&snapshot);
         seen.read_traces(&snapshot);
+        seen.errors.extend(snapshot.damage().iter().map(ToString::to_string));
         seen
     }
 
@@ -211,6 +212,37 @@ fn a_flipped_bit_gives_no_wrong_answer() {
 fn a_flipped_bit_in_rows_gives_no_wrong_answer() {
     // Guarantees the same for the files with rows.
     flip_bits(|path| path.extension().is_some_and(|extension| extension == "parquet"), 10_000, 400);
+}
+
+#[test]
+fn what_is_damaged_does_not_keep_the_rest_back() {
+    // Guarantees that a trace that lies in several segments, one of them damaged, is read from the others, alone and among others;
+    // that the damaged file is named; and that without damage nothing is.
+    let (world, _) = sealed_and_unsealed();
+    let store = world.open().unwrap();
+    let whole = store.snapshot();
+    let ids: Vec<TraceId> = (0..TRACES).map(trace_id).collect();
+    let spans_of = |batches: &[SpanBatch]| batches.iter().map(SpanBatch::len).sum::<usize>();
+    let all: Vec<usize> = ids.iter().map(|&id| spans_of(&whole.trace(id).unwrap())).collect();
+    assert!(whole.damage().is_empty());
+    let files = world.disk.files();
+    let (path, bytes) = files.iter().find(|(path, _)| path.ends_with("spans.parquet")).unwrap();
+    let damaged = world.copy();
+    let store = damaged.open().unwrap();
+    (0..bytes / 2).step_by(64).for_each(|byte| damaged.disk.flip(path, byte * 8).unwrap());
+    let (alone, together) = (store.snapshot(), store.snapshot());
+    let left: Vec<usize> = ids.iter().map(|&id| spans_of(&alone.trace(id).unwrap())).collect();
+    assert!(left.iter().zip(&all).all(|(left, all)| left <= all));
+    assert!(left.iter().zip(&all).any(|(left, all)| 0 < *left && left < all), "{left:?} of {all:?}");
+    let mut found: Vec<usize> = Vec::new();
+    while found.len() < ids.len() {
+        found.extend(together.traces(&ids[found.len()..]).unwrap().iter().map(|batches| spans_of(batches)));
+    }
+    assert!(found.iter().zip(&left).all(|(found, left)| found <= left));
+    for snapshot in [alone, together] {
+        let named: Vec<String> = snapshot.damage().iter().map(ToString::to_string).collect();
+        assert!(matches!(&named[..], [one] if one.contains("spans.parquet")), "{named:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanKey, SpanRef};
 use store::clock::DAY_NS;
 use store::disk::Disk;
-use store::{AppendError, Projection, ReadError, Replay, Request, Store, StoreError, StoreOptions};
+use store::{AppendError, Projection, ReadError, Replay, Request, Snapshot, Store, StoreError, StoreOptions};
 use testkit::clock::SimClock;
 use testkit::disk::SimDisk;
 use testkit::rng::Rng;
@@ -224,7 +224,7 @@ impl Ledger {
                 note(&batch, &mut found);
             }
         }
-        Ok(found)
+        undamaged(&snapshot).map(|()| found)
     }
 
     /// Checks as [`Ledger::check`]; once more if the disk failed at that very moment.
@@ -238,10 +238,16 @@ impl Ledger {
 /// The normal forms of all spans of all parts.
 pub(crate) fn read_parts(store: &Store) -> Result<BTreeMap<SpanKey, Vec<String>>, ReadError> {
     let mut found = BTreeMap::new();
-    for part in store.snapshot().parts() {
+    let snapshot = store.snapshot();
+    for part in snapshot.parts() {
         note(&*part.read(&Projection::all())?, &mut found);
     }
-    Ok(found)
+    undamaged(&snapshot).map(|()| found)
+}
+
+/// Says what of all that was read is damaged.
+fn undamaged(snapshot: &Snapshot) -> Result<(), ReadError> {
+    snapshot.damage().pop().map_or(Ok(()), Err)
 }
 
 fn note(batch: &SpanBatch, found: &mut BTreeMap<SpanKey, Vec<String>>) {

@@ -14,6 +14,7 @@ use super::span::TraceAnswer;
 use super::{kind_word, search as read, service_names, shown_service, stored_service};
 use crate::api::error::ApiError;
 use crate::api::pairs::Pairs;
+use crate::api::params::PARTIAL;
 use crate::api::stream;
 use crate::app::App;
 use crate::clock::now_unix_nano;
@@ -114,8 +115,11 @@ pub async fn search(State(app): State<Arc<App>>, pairs: Pairs) -> Result<Respons
     }
     let search = read::legacy(&pairs)?;
     let page = app.search("jaeger_search", move |store| store.search(&search)).await?;
-    let traces = page.hits.into_iter().map(|hit| TraceAnswer(hit.trace)).collect();
-    Ok(stream::json(Envelope::of(traces)).await)
+    let mut envelope = Envelope::of(page.hits.into_iter().map(|hit| TraceAnswer(hit.trace)).collect());
+    let code = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+    let partial = StructuredError { code, msg: PARTIAL.to_owned(), trace_id: None };
+    envelope.errors = page.is_partial.then(|| vec![partial]);
+    Ok(stream::json(envelope).await)
 }
 
 async fn by_ids(app: &Arc<App>, ids: &[&str]) -> Result<Response, Refused> {

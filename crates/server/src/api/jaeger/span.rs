@@ -12,6 +12,7 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use super::{kind_word, shown_service};
+use crate::api::params::PARTIAL;
 
 /// Integers beyond this lose digits in a browser, so they are sent as text.
 const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -31,7 +32,7 @@ impl Serialize for TraceAnswer {
         trace.serialize_field("traceID", &self.0.id.to_string())?;
         trace.serialize_field("spans", &Spans { spans, processes: &processes })?;
         trace.serialize_field("processes", &processes)?;
-        trace.serialize_field("warnings", &())?;
+        trace.serialize_field("warnings", &self.0.is_partial.then_some([PARTIAL]))?;
         trace.end()
     }
 }
