@@ -138,7 +138,7 @@ fn in_order<'a>(cone: &'a Cone, views: &Views<'a>, arrivals: &[&Arrival<'a>]) ->
             goes_on(views, &attempts[last], arrival, said).then_some(last)
         });
         let place = place.unwrap_or_else(|| {
-            let next = attempts.last().map_or(1, |last| last.number + 1);
+            let next = attempts.last().map_or(1, |last| last.number.saturating_add(1));
             attempts.push(Attempt { number: said.unwrap_or(next), arrivals: Vec::new() });
             attempts.len() - 1
         });

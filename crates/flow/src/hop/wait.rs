@@ -58,14 +58,14 @@ pub(super) fn wait(cone: &Cone, views: &Views<'_>, arrival: &Arrival<'_>, earlie
 
 /// Whether an instant is in whole seconds, and the sender's span knows it better.
 fn is_coarse(unix_nano: u64, sender: Option<(u64, u64)>) -> bool {
-    let within = |(_, ended): (u64, u64)| (unix_nano..unix_nano + SECOND_NS).contains(&ended);
+    let within = |(_, ended): (u64, u64)| (unix_nano..unix_nano.saturating_add(SECOND_NS)).contains(&ended);
     unix_nano.is_multiple_of(SECOND_NS) && sender.is_some_and(within)
 }
 
 impl Wait {
     /// The wait of what was sent at some time from `began` to `ended`.
     fn between(began: u64, ended: u64, received: u64, source: WaitSource) -> Wait {
-        if received + SKEW_TOLERATED_NS < began {
+        if received.saturating_add(SKEW_TOLERATED_NS) < began {
             return Wait { clock_skew: true, ..Wait::default() };
         }
         let queue_wait_ns = received.saturating_sub(ended);

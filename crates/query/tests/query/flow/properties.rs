@@ -12,6 +12,9 @@ use proptest::sample::select;
 use query::FlowQuery;
 use query::flow::{FlowLimits, flow};
 
+use testkit::rng::Rng;
+use testkit::spans::{Shape, random_batch};
+
 use super::show::show;
 use crate::memory::Memory;
 
@@ -181,6 +184,26 @@ impl Plain<'_> {
             if members.len() == before {
                 return members;
             }
+        }
+    }
+}
+
+#[test]
+fn odd_spans_have_flows() {
+    // Guarantees that no span, however odd its kinds, times, links and texts, keeps a flow from being found.
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let shape = Shape { traces: 6, spans_of_trace: 10, ..Shape::default() };
+        let memory = Memory::new((0..4).map(|_| random_batch(&mut rng, &shape, 25)).collect());
+        let spans = memory.spans();
+        for span in spans.spans() {
+            let (trace_id, span_id) = (span.trace_id(), Some(span.span_id()));
+            let correlate = vec!["order.id".to_owned(), "n".to_owned()];
+            let query = FlowQuery { trace_id, span_id, correlate, limits: FlowLimits::default() };
+            let flow = flow(&memory, &query).expect("memory can be read").expect("the span is stored");
+            let total = flow.last_effect_unix_nano - flow.start_unix_nano;
+            let path: u64 = flow.critical_path.iter().map(|segment| segment.self_ns).sum();
+            assert!(path <= total && flow.working_ns + flow.waiting_ns <= total);
         }
     }
 }
