@@ -104,7 +104,7 @@ impl SpanStore for LocalStore {
     }
 
     fn spans_with(&self, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
-        crate::pairs::spans_with(&self.source(), look_ups, found_max)
+        self.whole(|source| crate::pairs::spans_with(source, look_ups, found_max))
     }
 
     fn services(&self) -> Result<Vec<ServiceCount>, QueryError> {
