@@ -155,6 +155,8 @@ pub(crate) struct Committer {
     failures_in_a_row: u32,
     /// When a read-only store tries again.
     try_again: Instant,
+    /// Whether the active memtable was to be frozen and there was no new log file for its successor.
+    rotation_fails: bool,
 }
 
 /// After so many groups in a row that the disk would not write or sync the store is read-only.
@@ -184,6 +186,7 @@ impl Committer {
             unsynced_since: None,
             failures_in_a_row: 0,
             try_again: Instant::now(),
+            rotation_fails: false,
         }
     }
 
@@ -198,6 +201,8 @@ impl Committer {
                 refuse(taken.pending, &read_only());
             } else if self.memory_is_full() && self.tables.sealing_fails() {
                 refuse(taken.pending, &AppendError::Full("memory is full and spans cannot be sealed"));
+            } else if self.is_stuck() {
+                refuse(taken.pending, &AppendError::Full("memory is full and no new log file can be made"));
             } else if !taken.pending.is_empty() {
                 self.commit(taken.pending);
             }
@@ -216,8 +221,19 @@ impl Committer {
     }
 
     fn memory_is_full(&self) -> bool {
-        let active_bytes = self.tables.active().stats().bytes;
-        active_bytes >= self.options.memtable_bytes_max && self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX
+        self.active_is_full() && self.tables.frozen_count() >= FROZEN_MEMTABLES_MAX
+    }
+
+    fn active_is_full(&self) -> bool {
+        self.tables.active().stats().bytes >= self.options.memtable_bytes_max
+    }
+
+    /// Whether the active memtable is full and, tried once more, has no successor.
+    fn is_stuck(&mut self) -> bool {
+        if self.rotation_fails && self.active_is_full() {
+            self.rotate();
+        }
+        self.rotation_fails && self.active_is_full()
     }
 
     /// Holds the answers back while memory is full of memtables that wait to be sealed. The queue bounds what piles up
@@ -384,10 +400,14 @@ impl Committer {
                 self.tables.freeze(Arc::new(Memtable::new(wal.sequence)));
                 self.active_wal_bytes = wal.bytes;
                 self.wal = Some(wal);
+                self.rotation_fails = false;
             }
             Err(error) => {
-                tracing::error!(%error, "no new write-ahead log file can be made; going on in the old one");
+                if !self.rotation_fails {
+                    tracing::error!(%error, "no new write-ahead log file can be made; going on in the old one until memory is full");
+                }
                 self.metrics.wal_errors.add(1);
+                self.rotation_fails = true;
             }
         }
     }

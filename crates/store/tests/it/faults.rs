@@ -194,6 +194,33 @@ fn sealing_that_fails_refuses_instead_of_waiting() {
 }
 
 #[test]
+fn memory_is_bounded_without_a_new_log_file() {
+    // Guarantees that where no new log file can be made, for want of file descriptors for example, what memory holds stays bounded: spans
+    // are refused in a way that can be retried, those in memory are read, and taken again by itself when a file can be made.
+    let world = World::new(12);
+    let mut ledger = Ledger::default();
+    let memtable_bytes_max = 30_000;
+    let store = open_with(&world, |options| options.memtable_bytes_max = memtable_bytes_max);
+    ledger.append(&store, 4).unwrap();
+    world.disk.break_calls(Call::Create, format!("{DATA}/wal"), Fault::Io);
+    let mut refusals = 0;
+    for _ in 0..200 {
+        if let Err(refusal) = ledger.append(&store, 4) {
+            assert!(matches!(refusal, AppendError::Full(_)), "{refusal}");
+            refusals += 1;
+        }
+        assert!(store.stats().memtable_bytes <= 2 * memtable_bytes_max as u64, "{:?}", store.stats());
+    }
+    assert!(refusals > 100, "{refusals}");
+    ledger.assert(&store, "without a new log file");
+    world.disk.mend();
+    append_at_last(&mut ledger, &store);
+    assert!(seal(&world, &store));
+    ledger.assert(&store, "after a log file could be made");
+    ledger.assert(&world.power_cut(1).open().unwrap(), "after a power cut");
+}
+
+#[test]
 fn a_manifest_that_cannot_be_written_piles_nothing_up() {
     // Guarantees that finished segments are kept for the next try when the manifest cannot be replaced, instead of being
     // written again and again.
