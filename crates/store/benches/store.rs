@@ -1,4 +1,4 @@
-//! What storing costs: packing and writing the log, applying, sealing, and reading back: `cargo bench -p store --bench store`.
+//! What storing costs: packing and writing the log, applying, sealing, merging, and reading back: `cargo bench -p store --bench store`.
 //!
 //! Arguments are directories to measure in; without any, one of the build's own and, where there is one, one in memory. Time
 //! is CPU time of all threads unless it says otherwise, a span. What lies in a segment afterwards is checked against the corpus.
@@ -21,6 +21,8 @@ const START_UNIX_NANO: u64 = 1_795_100_000_000_000_000;
 const IN_FLIGHT: usize = 8;
 /// Passes over all blocks.
 const ROUNDS: usize = 5;
+/// Segments that become one.
+const PIECES: usize = 8;
 const SEAL_LIMIT: Duration = Duration::from_mins(5);
 
 struct NoReplay;
@@ -79,6 +81,36 @@ fn measure(place: &Path, corpus: &Corpus) {
     for (what, projection) in [("times", nothing), ("and one attribute", one_key), ("everything", Projection::all())] {
         read_blocks(what, &store, &projection, corpus);
     }
+    merge(place, corpus);
+}
+
+/// Seals the corpus in pieces, and measures how they become one segment.
+fn merge(place: &Path, corpus: &Corpus) {
+    let directory = tempfile::tempdir_in(place).expect("the place can be written to");
+    let mut options = StoreOptions::new(directory.path().join("data"));
+    options.memtable_bytes_max = 4 << 30;
+    options.merge_segments_min = PIECES;
+    let store = Store::open(options, &NoReplay).expect("a new directory opens");
+    for piece in corpus.requests.chunks(corpus.requests.len().div_ceil(PIECES)) {
+        let waiting: Vec<_> = piece.iter().map(|request| send(&store, prepare(request, true))).collect();
+        waiting.iter().for_each(confirm);
+        assert!(store.seal(SEAL_LIMIT), "not sealed in {SEAL_LIMIT:?}");
+    }
+    let cpu = Stopwatch::of_process();
+    let metrics = store.metrics();
+    while metrics.merged_segments.get() < PIECES as u64 {
+        assert!(cpu.wall_ns() < SEAL_LIMIT.as_nanos() as f64, "not merged in {SEAL_LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(store.stats().spans, corpus.manifest.spans);
+    let spans = metrics.merge_spans_written.get() as f64;
+    let (read, written) = (metrics.merge_bytes_read.get() as f64, metrics.merge_bytes_written.get() as f64);
+    println!(
+        "merge of {PIECES} segments        {:8.0} ns, {:.1} bytes a span before, {:.1} after",
+        cpu.cpu_ns() / spans,
+        read / spans,
+        written / spans
+    );
 }
 
 /// Stores all requests, whole or with only their first span, which leaves the log; returns the store and what it cost all threads.

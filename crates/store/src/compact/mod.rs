@@ -81,6 +81,8 @@ impl Compactor {
     /// `may_begin` says that every segment that was written is live: what is merged gets a higher number than all of them.
     pub(crate) fn step(&mut self, manifest: &mut Manifest, may_begin: bool) {
         self.remove_remains();
+        // What has passed is not to be waited for again.
+        self.not_before = self.not_before.filter(|&instant| Instant::now() < instant);
         if let Some(outcome) = self.handover.take_outcome() {
             let plan = self.running.take().expect("what comes back was begun");
             match outcome {
@@ -108,7 +110,7 @@ impl Compactor {
     }
 
     fn is_at_rest(&self) -> bool {
-        let waits = self.not_before.is_some_and(|instant| Instant::now() < instant);
+        let waits = self.not_before.is_some();
         self.running.is_none() && self.finished.is_none() && self.remains.is_empty() && !waits
     }
 
