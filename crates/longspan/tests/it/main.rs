@@ -10,6 +10,7 @@ mod bulk;
 mod demo;
 mod disks;
 mod effort;
+mod golden;
 mod kill;
 mod load;
 mod malformed;
