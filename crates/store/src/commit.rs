@@ -37,6 +37,7 @@ pub type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 struct Pending {
     record: Encoded,
+    received_unix_nano: u64,
     batch: SpanBatch,
     done: Done,
 }
@@ -90,7 +91,7 @@ impl CommitQueue {
         let record = Encoded::new(format, received_unix_nano, &body);
         drop(body);
         batch.shrink_to_fit();
-        let pending = Pending { record, batch, done };
+        let pending = Pending { record, received_unix_nano, batch, done };
         let bytes = pending.bytes();
         let mut queue = self.lock();
         let refusal = if queue.closed {
@@ -262,7 +263,7 @@ impl Committer {
         if self.options.durability == Durability::Async {
             for one in &mut pending {
                 let done = std::mem::replace(&mut one.done, Box::new(|_| ()));
-                self.apply(std::mem::take(&mut one.batch));
+                self.apply(std::mem::take(&mut one.batch), one.received_unix_nano);
                 done(Ok(()));
             }
         }
@@ -271,7 +272,7 @@ impl Committer {
                 self.failures_in_a_row = 0;
                 for one in pending {
                     if self.options.durability != Durability::Async {
-                        self.apply(one.batch);
+                        self.apply(one.batch, one.received_unix_nano);
                     }
                     (one.done)(Ok(()));
                 }
@@ -323,10 +324,12 @@ impl Committer {
         }
     }
 
-    fn apply(&self, batch: SpanBatch) {
+    fn apply(&self, batch: SpanBatch, received_unix_nano: u64) {
         if !batch.is_empty() {
             self.metrics.spans_applied.add(batch.len() as u64);
-            self.tables.active().apply(batch, self.options.clock.now_unix_nano());
+            let batch = self.tables.active().apply(batch, self.options.clock.now_unix_nano());
+            let wal_sequence = self.wal.as_ref().map_or(self.next_sequence, |wal| wal.sequence);
+            self.options.observer.applied(&batch, received_unix_nano, wal_sequence);
         }
     }
 
@@ -397,6 +400,7 @@ impl Committer {
         self.sync_late();
         match self.create_wal() {
             Ok(wal) => {
+                self.options.observer.closed(wal.sequence - 1);
                 self.tables.freeze(Arc::new(Memtable::new(wal.sequence)));
                 self.active_wal_bytes = wal.bytes;
                 self.wal = Some(wal);

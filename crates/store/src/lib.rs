@@ -20,6 +20,7 @@
 //! | [`segment`], [`manifest`], [`seal`], [`retention`] | step seal, retention |
 //! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
+//! | [`observe`] | who is told of every batch, over restarts |
 //! | [`snapshot`], [`selection`], [`catalog`] | what readers see; what they need not read |
 //! | [`damage`] | what could not be read for an answer |
 //! | [`walk`] | everything, each span once |
@@ -40,6 +41,7 @@ mod filenames;
 mod manifest;
 mod memtable;
 pub mod metrics;
+pub mod observe;
 mod open;
 pub mod options;
 mod retention;
@@ -57,6 +59,7 @@ pub use catalog::Catalog;
 pub use commit::{Done, Request};
 pub use error::{AppendError, ReadError, StoreError};
 pub use metrics::Metrics;
+pub use observe::Observer;
 pub use open::Replay;
 pub use options::{Durability, StoreOptions};
 pub use segment::source::{Intrinsic, intrinsic_pair_hash};

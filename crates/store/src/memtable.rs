@@ -96,8 +96,8 @@ impl Memtable {
         self.inner.read().expect("no thread panics while it holds a memtable")
     }
 
-    /// Makes a batch searchable.
-    pub(crate) fn apply(&self, batch: SpanBatch, now_unix_nano: u64) {
+    /// Makes a batch searchable; gives it back for whoever wants to look at it as well.
+    pub(crate) fn apply(&self, batch: SpanBatch, now_unix_nano: u64) -> Arc<SpanBatch> {
         let held = Arc::new(HeldBatch::new(batch));
         let batch = &held.batch;
         let bytes = batch.heap_bytes();
@@ -124,6 +124,7 @@ impl Memtable {
         inner.spans += batch.len();
         inner.bytes += bytes + batch.len() * INDEX_BYTES_PER_SPAN;
         inner.batches.push(Arc::clone(&held));
+        Arc::clone(batch)
     }
 
     /// Says that WAL files up to `sequence` belong to this memtable.

@@ -333,8 +333,9 @@ fn replay_wal(
         replayed.wal_bytes += contents.valid_bytes;
         let memtable = replayed.current.take().unwrap_or_else(|| Memtable::new(sequence));
         memtable.extend_wal(sequence);
-        apply_records(options, replay, metrics, contents, &memtable);
+        apply_records(options, replay, metrics, (sequence, contents), &memtable);
         if memtable.stats().bytes >= options.memtable_bytes_max {
+            options.observer.closed(sequence);
             replayed.full.push(Arc::new(memtable));
         } else {
             replayed.current = Some(memtable);
@@ -378,7 +379,7 @@ fn apply_records(
     options: &StoreOptions,
     replay: &dyn Replay,
     metrics: &Metrics,
-    contents: WalContents,
+    (sequence, contents): (u64, WalContents),
     memtable: &Memtable,
 ) {
     let now = options.clock.now_unix_nano();
@@ -387,7 +388,8 @@ fn apply_records(
             Ok(mut batch) if !batch.is_empty() => {
                 batch.shrink_to_fit();
                 metrics.spans_applied.add(batch.len() as u64);
-                memtable.apply(batch, now);
+                let batch = memtable.apply(batch, now);
+                options.observer.applied(&batch, record.received_unix_nano, sequence);
             }
             Ok(_) => {}
             Err(error) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, RealClock};
 use crate::disk::{Disk, RealDisk};
+use crate::observe::{Observer, Unobserved};
 
 /// The format this program writes, and the newest it reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -73,6 +74,8 @@ pub struct StoreOptions {
     pub disk: Arc<dyn Disk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who is told of every batch.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl StoreOptions {
@@ -90,6 +93,7 @@ impl StoreOptions {
             retention_bytes: None,
             disk: Arc::new(RealDisk),
             clock: Arc::new(RealClock),
+            observer: Arc::new(Unobserved),
         }
     }
 }

@@ -208,6 +208,7 @@ impl Sealer {
     }
 
     fn publish(&mut self, memtable: &Arc<Memtable>, wal_last: u64) -> Result<(), StoreError> {
+        self.options.observer.sealing(wal_last);
         let mut manifest = self.manifest.clone();
         let entry = |segment: &Arc<Segment>| SegmentEntry { id: segment.meta.id, day: segment.meta.day.clone() };
         manifest.segments.extend(self.unpublished.iter().map(entry));
