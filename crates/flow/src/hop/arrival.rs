@@ -160,6 +160,12 @@ fn resolve<'a>(views: &Views<'a>, arrivals: &mut [Arrival<'a>]) {
             (None, None) => continue,
         };
         (arrival.destination, arrival.subscription) = (resolved.key, resolved.subscription);
+        // An end that does not name the destination may still name the system.
+        let ends = [arrival.from.node(), Some(arrival.to)].into_iter().flatten();
+        let mut systems = ends.filter_map(|end| views.get(&end)).map(|view| view.system);
+        if arrival.destination.system.is_empty() {
+            systems.find(|system| !system.is_empty()).unwrap_or_default().clone_into(&mut arrival.destination.system);
+        }
     }
 }
 

@@ -61,6 +61,34 @@ fn a_flow_goes_from_the_cause_to_the_last_effect() {
 }
 
 #[test]
+fn a_declared_key_joins_what_lost_its_context() {
+    // Guarantees that the setting reaches the flow, and that without it nothing is joined.
+    let send = |server: &TestServer| {
+        let span = |trace: &str, kind: u8, operation: &str| {
+            let attributes =
+                [("messaging.operation.type", operation), ("messaging.destination.name", "orders"), ("order.id", "17")];
+            let attributes = attributes.map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}));
+            json!({"traceId": trace.repeat(32), "spanId": trace.repeat(16), "name": operation, "kind": kind,
+                "startTimeUnixNano": format!("170000000{trace}000000000"), "endTimeUnixNano": format!("170000000{trace}500000000"),
+                "attributes": attributes})
+        };
+        let body =
+            json!({"resourceSpans": [{"scopeSpans": [{"spans": [span("1", 4, "send"), span("2", 5, "process")]}]}]});
+        let body = body.to_string();
+        let sent = server.post("otlp_http", "/v1/traces", &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(sent.status, 200);
+        server.get("api", &format!("/api/flows/{}", "1".repeat(32))).json()
+    };
+    let with = send(&TestServer::start_with(|options| options.correlate = vec!["order.id".to_owned()]));
+    assert_eq!(
+        (&with["hops"][0]["evidence"], &with["hops"][0]["queue_wait_ns"]),
+        (&json!("business_key"), &json!(500_000_000))
+    );
+    let without = send(&TestServer::start());
+    assert_eq!((&without["hops"][0]["to"], &without["hops"][0]["state"]), (&Value::Null, &json!("unknown")));
+}
+
+#[test]
 fn search_finds_by_every_parameter() {
     // Guarantees that each filter finds what matches and nothing else, and the documented shape of a found trace.
     let server = TestServer::start();
@@ -286,8 +314,14 @@ fn the_document_describes_every_route() {
     let documented = [
         "/api/attributes/keys",
         "/api/attributes/values",
+        "/api/destinations",
+        "/api/destinations/{key}",
+        "/api/expectations",
         "/api/flows/{trace_id}",
         "/api/flows/{trace_id}/spans",
+        "/api/map",
+        "/api/messages",
+        "/api/messages/{id}",
         "/api/operations",
         "/api/services",
         "/api/snapshots",
