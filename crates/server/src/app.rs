@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use model::Limits;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::budget::Budget;
 use crate::config::ServerOptions;
 use crate::intake::{ADMISSION_WAIT, Intake};
+use crate::lookout::Lookout;
 use crate::memory::MemorySplit;
 use crate::metrics::Metrics;
 use crate::phase::Stage;
@@ -50,6 +51,8 @@ pub struct App {
     pub answer_max: Duration,
     /// Who may use how much memory.
     pub memory: MemorySplit,
+    /// What watches flows, as soon as it is there.
+    pub lookout: OnceLock<Arc<Lookout>>,
 }
 
 impl App {
@@ -77,6 +80,18 @@ impl App {
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             answer_max: ANSWER_MAX,
             memory,
+            lookout: OnceLock::new(),
         }
+    }
+
+    /// What watches flows; nothing before the store is open.
+    pub fn lookout(&self) -> Option<Arc<Lookout>> {
+        self.lookout.get().cloned()
+    }
+
+    /// From now on the answers are whole.
+    pub fn set_lookout(&self, lookout: Arc<Lookout>) {
+        // It is set once, when the store is open.
+        drop(self.lookout.set(lookout));
     }
 }

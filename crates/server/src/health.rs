@@ -51,6 +51,7 @@ fn readings(app: &App) -> Vec<Reading> {
         gauge("intake_bytes", "Bytes of requests that are being received or stored, as received and inflated", bodies),
         gauge("decoded_bytes", "Memory of requests that are being decoded or stored", decoded),
     ];
+    readings.extend(flow_readings(app));
     let Some(opened) = app.stage.opened_now() else { return readings };
     let (stats, counted) = (opened.store.stats(), opened.store.metrics());
     readings.extend([
@@ -111,4 +112,25 @@ fn readings(app: &App) -> Vec<Reading> {
         readings.push(reading(name, help, Seconds { buckets, sum_seconds }));
     }
     readings
+}
+
+/// What the engine of flows counts.
+fn flow_readings(app: &App) -> Vec<Reading> {
+    let Some(lookout) = app.lookout() else { return Vec::new() };
+    let engine = lookout.engine();
+    let (totals, (messages, orphans)) = (engine.totals(), engine.held());
+    let bytes = engine.heap_bytes() as u64;
+    drop(engine);
+    let reading = |name, help, value| Reading { name, help, value };
+    vec![
+        reading("flow_messages", "Messages known in memory", Gauge(messages as u64)),
+        reading("flow_orphans", "Spans that received something and wait for its sender", Gauge(orphans as u64)),
+        reading("flow_bytes", "Memory of what is known of messages, destinations and calls", Gauge(bytes)),
+        reading("late_messages", "Messages that became late", Counter(totals.late)),
+        reading("lost_messages", "Messages that became lost", Counter(totals.lost)),
+        reading("found_messages", "Late or lost messages that were received after all", Counter(totals.corrected)),
+        reading("dead_lettered_messages", "Messages that were given up on", Counter(totals.dead_lettered)),
+        reading("forgotten_messages", "Open messages that were forgotten for want of room", Counter(totals.forgotten)),
+        reading("flow_write_errors", "Times that this could not be written down", Counter(lookout.write_errors())),
+    ]
 }

@@ -10,6 +10,7 @@
 //! | [`receive`] | OTLP over gRPC and HTTP, Zipkin |
 //! | [`intake`], [`budget`], [`inflate`], [`admit`] | from a body to its OK |
 //! | [`phase`], [`app`] | the store as it comes and goes; what all listeners share |
+//! | [`lookout`] | the thread that watches flows: destinations, messages under way, the service map |
 //! | [`api`] | the own API, Jaeger's and Zipkin's |
 //! | [`page`] | the embedded page |
 //! | [`health`], [`metrics`] | for programs that watch |
@@ -30,6 +31,7 @@ pub mod health;
 pub mod inflate;
 pub mod intake;
 pub mod listen;
+pub mod lookout;
 pub mod memory;
 pub mod metrics;
 pub mod open_files;

@@ -6,6 +6,7 @@
 
 use std::fs;
 
+use flow::engine::EngineOptions;
 use query::Bounds;
 use store::StoreOptions;
 use store::options::FROZEN_MEMTABLES_MAX;
@@ -25,6 +26,11 @@ const BODIES_MAX_BYTES: u64 = 1 << 30;
 const DECODED_MAX_BYTES: u64 = 512 << 20;
 /// Memory for the ids of a span while calls between services are counted.
 const HELD_SPAN_BYTES: u64 = 56;
+
+/// A message that the engine of flows knows, with its deliveries and what waits for it.
+const MESSAGE_BYTES: u64 = 256;
+/// Figures of one series or edge within a minute or an hour, both sorts together.
+const CELL_BYTES: u64 = 600;
 
 /// The parts of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,13 @@ pub struct MemorySplit {
     pub answer_bytes: u64,
     /// What a connection may send ahead of being read.
     pub connection_bytes: u32,
+}
+
+/// What the engine of flows may hold: a thirty-second of the limit for messages, a sixty-fourth for figures.
+pub fn engine_options(split: &MemorySplit) -> EngineOptions {
+    let messages_max = (split.limit_bytes / 32 / MESSAGE_BYTES).clamp(16_384, 1_000_000) as usize;
+    let cells_max = (split.limit_bytes / 64 / CELL_BYTES).clamp(4_096, 131_072) as usize;
+    EngineOptions { messages_max, orphans_max: messages_max / 4, cells_max, ..EngineOptions::default() }
 }
 
 /// Divides the limit.

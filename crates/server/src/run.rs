@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use flow::engine::EngineOptions;
 use store::{Store, StoreError, StoreOptions};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -19,6 +20,7 @@ use crate::app::{App, Listening};
 use crate::config::{OptionsError, ServerOptions};
 use crate::crowd::connections_max;
 use crate::listen::{Allowance, BindError, Bound, bind, serve};
+use crate::lookout::Lookout;
 use crate::memory::{self, MemorySplit};
 use crate::open_files;
 use crate::phase::{Opened, Phase, StageSetter, stage};
@@ -49,6 +51,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// No thread can be started.
+    #[error("no thread can be started: {0}")]
+    Thread(io::Error),
     /// The store's thread ended without an answer.
     #[error("the store ended while it was being opened; the log above says why")]
     Lost,
@@ -61,7 +66,7 @@ pub struct Running {
     setter: StageSetter,
     receivers: Group,
     readers: Group,
-    opened: oneshot::Receiver<Result<Store, StoreError>>,
+    opened: oneshot::Receiver<Result<(Store, Arc<Lookout>), StartError>>,
 }
 
 /// Listeners that stop together.
@@ -86,6 +91,7 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     }
     let (setter, stage) = stage();
     let store_options = store_options(&options, memory);
+    let engine_options = EngineOptions { correlate: options.correlate.clone(), ..memory::engine_options(&memory) };
     let app = Arc::new(App::new(options, listening, stage, memory));
     let connections = connections_max(open_files::raise());
     let allowance = Allowance { connections, connection_bytes: memory.connection_bytes };
@@ -99,7 +105,7 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
         };
         group.add(bound, router, &app, allowance);
     }
-    Ok(Running { app, setter, receivers, readers, opened: open_store(store_options) })
+    Ok(Running { app, setter, receivers, readers, opened: open_store(store_options, engine_options) })
 }
 
 fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
@@ -112,10 +118,21 @@ fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
 }
 
 /// Opening replays the log, which may take a while and blocks.
-fn open_store(options: StoreOptions) -> oneshot::Receiver<Result<Store, StoreError>> {
+fn open_store(
+    options: StoreOptions,
+    engine: EngineOptions,
+) -> oneshot::Receiver<Result<(Store, Arc<Lookout>), StartError>> {
     let (tell, told) = oneshot::channel();
-    tokio::task::spawn_blocking(move || drop(tell.send(Store::open(options, &AdmitAgain::default()))));
+    tokio::task::spawn_blocking(move || drop(tell.send(open_observed(options, &engine))));
     told
+}
+
+fn open_observed(mut options: StoreOptions, engine: &EngineOptions) -> Result<(Store, Arc<Lookout>), StartError> {
+    let lookout = Lookout::start(&options.directory, Arc::clone(&options.disk), engine).map_err(StartError::Thread)?;
+    options.observer = lookout.clone();
+    let store = Store::open(options, &AdmitAgain::default())?;
+    lookout.set_ready();
+    Ok((store, lookout))
 }
 
 impl Group {
@@ -151,7 +168,8 @@ impl Running {
 
     /// Waits until the store is open; from then on requests are stored and answered.
     pub async fn ready(&mut self) -> Result<(), StartError> {
-        let store = (&mut self.opened).await.map_err(|_| StartError::Lost)??;
+        let (store, lookout) = (&mut self.opened).await.map_err(|_| StartError::Lost)??;
+        self.app.set_lookout(lookout);
         self.setter.set(Phase::Ready(Opened::new(store, memory::bounds_of_answers(&self.app.memory))));
         write_listening(&self.app.options.data, self.listening())
     }
@@ -170,7 +188,11 @@ impl Running {
         self.readers.finish(deadline).await;
         let last = self.setter.stop();
         drop(std::fs::remove_file(self.app.options.data.join(LISTENING_FILE)));
-        let closing = tokio::task::spawn_blocking(move || drop(last));
+        let lookout = self.app.lookout();
+        let closing = tokio::task::spawn_blocking(move || {
+            drop(last);
+            lookout.inspect(|lookout| lookout.stop());
+        });
         drop(closing.await);
     }
 }

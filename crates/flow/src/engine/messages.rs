@@ -159,10 +159,10 @@ pub(super) struct Messages {
     max: usize,
 }
 
-/// The hash of a span's ids.
+/// The hash of a span's ids. Root spans of some senders have their trace's id, so one is not mixed into the other.
 pub(super) fn span_hash(trace_id: TraceId, span_id: SpanId) -> u64 {
     let [high, low] = [0, 8].map(|at| u64::from_le_bytes(trace_id.0[at..at + 8].try_into().expect("eight bytes")));
-    mix(high ^ mix(low ^ u64::from_le_bytes(span_id.0)))
+    mix(mix(mix(high).wrapping_add(low)).wrapping_add(u64::from_le_bytes(span_id.0)))
 }
 
 impl Messages {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use flow::engine::Engine;
 use query::{LocalStore, QueryError, Stop};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -40,6 +41,26 @@ impl App {
         F: FnOnce(&LocalStore) -> Result<T, QueryError> + Send + 'static,
     {
         self.ask_in_turn(&self.searches, operation, question).await
+    }
+
+    /// Asks what the streaming engine knows; it is in memory, and the answer takes milliseconds.
+    pub async fn look_out<T, F>(self: &Arc<Self>, operation: &'static str, question: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Engine) -> T + Send + 'static,
+    {
+        let lookout = self.lookout().ok_or_else(ApiError::not_ready)?;
+        let turn = timeout(TURN_MAX, self.look_ups.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| self.refused(busy()))?.expect("nobody closes the turns");
+        let started = Instant::now();
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = question(&lookout.engine());
+            drop(turn);
+            answer
+        });
+        let answer = answer.await.map_err(|_| broken())?;
+        self.metrics.queried(operation, started.elapsed());
+        Ok(answer)
     }
 
     async fn ask_in_turn<T, F>(

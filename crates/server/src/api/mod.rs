@@ -5,9 +5,11 @@
 
 pub mod ask;
 pub mod catalog;
+pub mod destinations;
 pub mod error;
 pub mod flows;
 pub mod jaeger;
+pub mod messages;
 pub mod pairs;
 pub mod params;
 pub mod shapes;
@@ -57,6 +59,12 @@ pub fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(traces::links))
         .routes(routes!(flows::flow))
         .routes(routes!(flows::spans))
+        .routes(routes!(destinations::destinations))
+        .routes(routes!(destinations::destination))
+        .routes(routes!(destinations::map))
+        .routes(routes!(destinations::expectations, destinations::declare))
+        .routes(routes!(messages::messages))
+        .routes(routes!(messages::message))
 }
 
 /// The own API. Unknown paths below `/api` get the error shape.

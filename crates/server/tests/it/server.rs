@@ -95,6 +95,10 @@ impl TestServer {
         answer(request.send(body).unwrap())
     }
 
+    pub(crate) fn put(&self, listener: &str, path: &str, body: &[u8]) -> Answer {
+        answer(agent().put(self.url(listener, path)).send(body).unwrap())
+    }
+
     /// Sends the trace of [`fixture`].
     pub(crate) fn send_fixture(&self) {
         let body = fixture().to_string();

@@ -1,0 +1,241 @@
+//! `/api/messages`: single messages with what became of them, as far back as memory reaches.
+//!
+//! A message is named by the span that sent it: `trace id-span id`. Older ones are found through their flow.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use flow::engine::report::{DeliveryReport, MessageQuery, MessageReport};
+use flow::hop::MessageState;
+use model::{SpanId, TraceId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::destinations::destination_key;
+use super::error::{ApiError, ErrorBody};
+use super::params::{InstantParam, LimitParam, List, NoParams, Strict, text_parameter};
+use crate::app::App;
+
+const STATES: [MessageState; 6] = [
+    MessageState::Pending,
+    MessageState::Consumed,
+    MessageState::Late,
+    MessageState::Lost,
+    MessageState::DeadLettered,
+    MessageState::Unknown,
+];
+
+/// A state by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateParam(MessageState);
+text_parameter!(StateParam);
+
+impl FromStr for StateParam {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let state = STATES.into_iter().find(|state| state.name() == text);
+        let names = || STATES.map(MessageState::name).join(", ");
+        state.map(StateParam).ok_or_else(|| format!("{text:?} is no state; write one of {}", names()))
+    }
+}
+
+/// `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairParam(String, String);
+text_parameter!(PairParam);
+
+impl FromStr for PairParam {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pair = text.split_once('=').map(|(key, value)| PairParam(key.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| format!("{text:?} is no pair; write it like order.id=42"))
+    }
+}
+
+/// The place of a message in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageCursor(u64, TraceId, SpanId);
+text_parameter!(MessageCursor);
+
+impl fmt::Display for MessageCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+impl FromStr for MessageCursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let place = match parts[..] {
+            [sent, trace_id, span_id] => sent.parse().ok().zip(trace_id.parse().ok()).zip(span_id.parse().ok()),
+            _ => None,
+        };
+        let place = place.map(|((sent, trace_id), span_id)| MessageCursor(sent, trace_id, span_id));
+        place.ok_or_else(|| format!("{text:?} is not a cursor; pass `next_cursor` as it came"))
+    }
+}
+
+/// Which messages.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MessagesParams {
+    /// Sent there: `system:name`.
+    destination: Option<String>,
+    /// Received by this group, or missed by it.
+    group: Option<String>,
+    /// `pending`, `consumed`, `late`, `lost`, `dead_lettered` or `unknown`.
+    #[param(value_type = Option<String>)]
+    state: Option<StateParam>,
+    /// With this id.
+    message_id: Option<String>,
+    /// With this value of a key that `--correlate` declares, as `order.id=42`.
+    #[param(value_type = Option<String>)]
+    key: Option<PairParam>,
+    /// Sent at or after this instant.
+    #[param(value_type = Option<String>)]
+    start: Option<InstantParam>,
+    /// Sent before this instant.
+    #[param(value_type = Option<String>)]
+    end: Option<InstantParam>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
+    limit: LimitParam<100, 1_000>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<MessageCursor>,
+}
+
+/// A message's way to one group.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageDelivery)]
+pub struct DeliveryShape {
+    group: String,
+    /// The service that received it first.
+    service: String,
+    trace_id: String,
+    span_id: String,
+    received_unix_nano: String,
+    /// Null if clocks disagree.
+    queue_wait_ns: Option<u64>,
+    /// How often it was delivered.
+    attempts: u32,
+    /// How many spans that worked on it failed.
+    failed: u32,
+    /// `parent`, `link`, `message_id`, `offset`, `conversation_id` or `business_key`.
+    evidence: &'static str,
+}
+
+/// A message: one span that sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageShape {
+    /// The last part of its path.
+    id: String,
+    trace_id: String,
+    span_id: String,
+    /// Who sent it.
+    service: String,
+    /// `system:name`.
+    destination: String,
+    partition: Option<String>,
+    sent_unix_nano: String,
+    /// How many messages the span sent at once.
+    count: u32,
+    /// `pending`, `consumed`, `late`, `lost`, `dead_lettered` or `unknown`: of several groups that are expected the worst.
+    state: &'static str,
+    /// Groups that are expected to have received it and have not.
+    missing_groups: Vec<String>,
+    /// The sender does not record everything, so nothing is expected.
+    sampled: bool,
+    deliveries: Vec<DeliveryShape>,
+}
+
+impl MessageShape {
+    fn of(message: MessageReport) -> MessageShape {
+        MessageShape {
+            id: format!("{}-{}", message.trace_id, message.span_id),
+            trace_id: message.trace_id.to_string(),
+            span_id: message.span_id.to_string(),
+            service: message.service,
+            destination: message.destination.to_string(),
+            partition: (!message.partition.is_empty()).then_some(message.partition),
+            sent_unix_nano: message.sent_unix_nano.to_string(),
+            count: message.count,
+            state: message.state.name(),
+            missing_groups: message.missing,
+            sampled: message.sampled,
+            deliveries: message.deliveries.into_iter().map(DeliveryShape::of).collect(),
+        }
+    }
+}
+
+impl DeliveryShape {
+    fn of(delivery: DeliveryReport) -> DeliveryShape {
+        DeliveryShape {
+            group: delivery.group,
+            service: delivery.service,
+            trace_id: delivery.trace_id.to_string(),
+            span_id: delivery.span_id.to_string(),
+            received_unix_nano: delivery.start_unix_nano.to_string(),
+            queue_wait_ns: delivery.queue_wait_ns,
+            attempts: delivery.attempts,
+            failed: delivery.failed,
+            evidence: delivery.evidence,
+        }
+    }
+}
+
+/// Messages in memory, the last sent first.
+#[utoipa::path(get, path = "/api/messages", tag = "destinations", params(MessagesParams),
+    responses((status = 200, body = List<MessageShape>), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn messages(
+    State(app): State<Arc<App>>,
+    Strict(params): Strict<MessagesParams>,
+) -> Result<Json<List<MessageShape>>, ApiError> {
+    let limit = params.limit.0;
+    let query = MessageQuery {
+        destination: params.destination.as_deref().map(destination_key).transpose()?,
+        group: params.group,
+        state: params.state.map(|state| state.0),
+        message_id: params.message_id,
+        business_key: params.key.map(|PairParam(key, value)| (key, value)),
+        start_unix_nano: params.start.map(|start| start.0),
+        end_unix_nano: params.end.map(|end| end.0),
+        after: params.cursor.map(|MessageCursor(sent, trace_id, span_id)| (sent, trace_id, span_id)),
+        limit: limit + 1,
+    };
+    let mut found = app.look_out("messages", move |engine| engine.messages(&query)).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let cursor = |last: &MessageReport| MessageCursor(last.sent_unix_nano, last.trace_id, last.span_id).to_string();
+    let next_cursor = found.last().filter(|_| has_more).map(cursor);
+    Ok(Json(List { items: found.into_iter().map(MessageShape::of).collect(), next_cursor, warnings: Vec::new() }))
+}
+
+/// One message with all its deliveries.
+#[utoipa::path(get, path = "/api/messages/{id}", tag = "destinations",
+    params(("id" = String, Path, description = "`id` of a message: the trace's and the sending span's id with `-` between")),
+    responses((status = 200, body = MessageShape), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
+pub async fn message(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<Json<MessageShape>, ApiError> {
+    let ids = id.split_once('-').and_then(|(trace_id, span_id)| trace_id.parse().ok().zip(span_id.parse().ok()));
+    let Some((trace_id, span_id)): Option<(TraceId, SpanId)> = ids else {
+        return Err(ApiError::bad_parameter(format!("{id:?} is not the id of a message; write trace id-span id")));
+    };
+    let found = app.look_out("message", move |engine| engine.message(trace_id, span_id)).await?;
+    let missing = || ApiError::not_found(format!("no message {id} is in memory"));
+    Ok(Json(MessageShape::of(found.ok_or_else(missing)?)))
+}
