@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_to_correlate_by_are_a_list() {
+        // Guarantees that declared keys reach the server from the command line, with commas or repeated, and from the file.
+        let parse = |arguments: &[&str]| {
+            let command = <Options as clap::Args>::augment_args(clap::Command::new("longspan"));
+            let matches = command.get_matches_from([&["longspan"], arguments].concat());
+            <Options as clap::FromArgMatches>::from_arg_matches(&matches).unwrap()
+        };
+        let given = parse(&["--correlate", "order.id,user.id", "--correlate", "cart"]);
+        assert_eq!(merged(&given, "correlate = ['x']").server().correlate, ["order.id", "user.id", "cart"]);
+        assert_eq!(merged(&Options::default(), "correlate = ['x', 'y']").server().correlate, ["x", "y"]);
+    }
+
+    #[test]
     fn the_defaults_are_the_servers() {
         // Guarantees that what `config show` calls a default is what the server runs with.
         let server = merged(&Options::default(), "").server();
