@@ -1,4 +1,4 @@
-//! What people run: `cargo xtask setup | test | nightly | bench | tidy | deny`.
+//! What people run: `cargo xtask setup | test | nightly | soak | bench | tidy | deny`.
 //!
 //! Beside the pipe, not in it: everything that must hold before a change lands is started from here, so that a person and a
 //! build machine run the same commands. It deliberately knows nothing of how Longspan works inside; it runs other programs
@@ -23,6 +23,8 @@ cargo xtask COMMAND
   test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
   nightly [--seed N] [--soak-minutes N] [--fuzz-minutes N] [--no-install]
                                   the full counts of docs/reliability.md, the fuzzers, the instruction counts and a soak: hours
+  soak [--seed N] [--soak-minutes N]
+                                  the last part of that alone: a server under load, watched from outside
   setup [--no-install]            install what the tests need (announced, skipped when present)
   bench [--traces N] [--runs N] [--quick]
                                   the real server under load, as a table beside other systems' figures
@@ -54,6 +56,9 @@ fn run(args: &[String]) -> Result<()> {
     }
     if command == "nightly" {
         return nightly::run(flags);
+    }
+    if command == "soak" {
+        return nightly::soak_only(flags);
     }
     let allowed: &[&str] = match command.as_str() {
         "test" => &["--no-install", "--fast"],

@@ -32,9 +32,19 @@ struct Options {
     fuzz: Duration,
 }
 
+/// `cargo xtask soak`: the last part alone.
+pub(crate) fn soak_only(flags: &[String]) -> Result<()> {
+    let options = options(flags, now_s())?;
+    println!("seed {}", options.seed);
+    soak::run(options.soak, options.seed)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs())
+}
+
 pub(crate) fn run(flags: &[String]) -> Result<()> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs());
-    let options = options(flags, now)?;
+    let options = options(flags, now_s())?;
     println!("seed {}: `cargo xtask nightly --seed {}` runs the same again", options.seed, options.seed);
     let mut steps = Steps::default();
     steps.step("set-up", || setup::run(options.install))?;
