@@ -3,6 +3,8 @@
 //! Part of [`crate::verify`]. Reads everything and believes nothing, not even what has a right checksum: that would find damage, but
 //! not a mistake of the program that wrote it. Deliberately absent: mending; a segment never changes.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -252,15 +254,21 @@ impl Check<'_> {
         }
     }
 
-    /// Looks up every link of some rows in the index.
+    /// Looks up every link of some rows in the index; many may be to the same trace.
     fn links(&mut self, segment: &Segment, first_row: u32, batch: &SpanBatch) {
         let index = self.directory.join(filenames::INDEX);
+        let mut known: HashMap<TraceId, HashSet<u32>> = HashMap::new();
         for (row, number) in (first_row..).zip(0..batch.len()) {
-            for id in &batch.links.trace_ids[batch.link_ranges.get(number)] {
-                match segment.index.link_rows(hash_text(&id.0)) {
-                    Ok(found) if found.iter().any(|place| place.row == row) => {}
-                    Ok(_) => self.damage(&index, None, format!("no link to trace {id} in row {row}")),
-                    Err(error) => return self.unreadable(&error),
+            for &id in &batch.links.trace_ids[batch.link_ranges.get(number)] {
+                let rows = match known.entry(id) {
+                    Entry::Occupied(rows) => rows.into_mut(),
+                    Entry::Vacant(place) => match segment.index.link_rows(hash_text(&id.0)) {
+                        Ok(found) => place.insert(found.iter().map(|place| place.row).collect()),
+                        Err(error) => return self.unreadable(&error),
+                    },
+                };
+                if !rows.contains(&row) {
+                    self.damage(&index, None, format!("no link to trace {id} in row {row}"));
                 }
             }
         }

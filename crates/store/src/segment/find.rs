@@ -53,7 +53,7 @@ impl Segment {
 }
 
 /// Ascending, disjoint ranges of the rows of places, which may repeat each other.
-fn ranges_of(mut places: Vec<Place>) -> Vec<Range<usize>> {
+pub(super) fn ranges_of(mut places: Vec<Place>) -> Vec<Range<usize>> {
     places.sort_unstable_by_key(|place| (place.row, place.rows));
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(places.len());
     for place in places {

@@ -60,6 +60,7 @@ use crate::error::ReadError;
 use crate::filenames;
 use crate::options::{BLOCK_ROWS, FORMAT_VERSION};
 use crate::segment::cache::PageCache;
+use crate::segment::find::ranges_of;
 use crate::segment::index::Index;
 use crate::segment::meta::SegmentMeta;
 use crate::segment::parquet_file::ParquetFile;
@@ -154,11 +155,10 @@ impl Segment {
 
     /// Links of this segment's spans that point at spans of a trace.
     pub(crate) fn incoming_links(&self, id: TraceId) -> Result<Vec<IncomingLink>, ReadError> {
-        let mut rows: Vec<usize> =
-            self.index.link_rows(hash_text(&id.0))?.iter().map(|place| place.row as usize).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let rows: Vec<Range<usize>> = rows.into_iter().map(|row| row..row + 1).collect();
+        let rows = ranges_of(self.index.link_rows(hash_text(&id.0))?);
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let link = |[from, to]: [(TraceId, model::SpanId); 2]| IncomingLink {
             from_trace_id: from.0,
             from_span_id: from.1,
