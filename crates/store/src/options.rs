@@ -84,7 +84,7 @@ impl StoreOptions {
         StoreOptions {
             directory: directory.into(),
             durability: Durability::Fsync,
-            memtable_bytes_max: 64 << 20,
+            memtable_bytes_max: 48 << 20,
             page_cache_bytes: 48 << 20,
             index_cache_bytes: 64 << 20,
             merge_segments_min: MERGE_SEGMENTS_MIN,
