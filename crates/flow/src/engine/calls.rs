@@ -5,7 +5,7 @@
 //! outside, if it names what it called. Deliberately absent: messages, which are not calls.
 
 use hashbrown::HashTable;
-use model::{SpanBatch, SpanKind, SpanRef, StatusCode, TextId, ValueRef};
+use model::{SpanBatch, SpanKind, SpanRef, StatusCode, TextId, Value};
 
 use super::messages::span_hash;
 use super::names::{NONE, mix};
@@ -26,12 +26,11 @@ pub enum PeerKind {
     Host,
 }
 
-/// What a client span says of what it called.
+/// What a client span says of what it called, in the texts of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Peer<'a> {
-    pub(super) kind: PeerKind,
-    pub(super) system: &'a str,
-    pub(super) address: &'a str,
+pub(super) struct Peer {
+    pub(super) system: TextId,
+    pub(super) address: TextId,
 }
 
 /// One end of a call, or both.
@@ -85,31 +84,32 @@ impl PeerKeys {
     }
 
     /// What a client span called, as it says itself.
-    pub(super) fn peer<'a>(&self, span: SpanRef<'a>) -> Option<Peer<'a>> {
-        let (mut system, mut address, mut service) = ("", "", "");
-        let batch = span.batch;
-        for place in batch.attribute_ranges.get(span.index) {
-            let key = Some(batch.attributes.keys[place]);
-            let text = || match batch.attributes.values[place].resolve(&batch.text) {
-                ValueRef::Str(text) => text,
-                _ => "",
-            };
+    pub(super) fn peer(&self, span: SpanRef<'_>) -> Option<Peer> {
+        let (mut system, mut address, mut service) = (TextId::EMPTY, TextId::EMPTY, TextId::EMPTY);
+        let pool = &span.batch.attributes;
+        for place in span.batch.attribute_ranges.get(span.index) {
+            let (key, Value::Str(text)) = (Some(pool.keys[place]), &pool.values[place]) else { continue };
             if self.systems.contains(&key) {
-                system = text();
+                system = *text;
             } else if self.addresses.contains(&key) {
-                address = text();
+                address = *text;
             } else if self.service == key {
-                service = text();
+                service = *text;
             }
         }
-        let address = if service.is_empty() { address } else { service };
-        let kind = match system {
-            "" if address.is_empty() => return None,
+        let address = if service == TextId::EMPTY { address } else { service };
+        (system != TextId::EMPTY || address != TextId::EMPTY).then_some(Peer { system, address })
+    }
+}
+
+impl PeerKind {
+    /// The kind of what has this for a database's system.
+    pub(super) fn of_system(system: &str) -> PeerKind {
+        match system {
             "" => PeerKind::Host,
             "redis" | "memcached" | "valkey" => PeerKind::Cache,
             _ => PeerKind::Database,
-        };
-        Some(Peer { kind, system, address })
+        }
     }
 }
 

@@ -18,11 +18,11 @@ use crate::semconv::Word;
 const WAYS_MAX: usize = 65_536;
 
 /// What became of a message, and who is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) state: MessageState,
-    /// Groups that are expected to have received it and have not.
-    pub(super) missing: Vec<u32>,
+    /// A bit for each group of the lane that is expected to have received it and has not.
+    pub(super) missing: u64,
     /// When to look again, in nanoseconds after we heard of it.
     pub(super) next_ns: Option<u64>,
 }
@@ -270,7 +270,7 @@ pub(super) fn identity(places: &Places, destination: u32) -> Identity<'_> {
 
 /// What became of a message, as far as is known at an instant.
 pub(super) fn verdict(lane: &LaneState, message: &Message, now_unix_nano: u64, patience: Patience) -> Verdict {
-    let mut verdict = Verdict { state: MessageState::Unknown, missing: Vec::new(), next_ns: None };
+    let mut verdict = Verdict { state: MessageState::Unknown, missing: 0, next_ns: None };
     if message.flags & DEAD != 0 {
         return Verdict { state: MessageState::DeadLettered, ..verdict };
     }
@@ -291,9 +291,7 @@ pub(super) fn verdict(lane: &LaneState, message: &Message, now_unix_nano: u64, p
         };
         worst = Some(worst.map_or(state, |worst| worse(worst, state)));
         verdict.next_ns = [verdict.next_ns, next_ns].into_iter().flatten().min();
-        if place.is_some() {
-            verdict.missing.push(track.group);
-        }
+        verdict.missing |= place.map_or(0, |place| 1 << place);
     }
     verdict.state = worst.unwrap_or(verdict.state);
     verdict

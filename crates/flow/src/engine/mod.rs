@@ -12,7 +12,7 @@
 //! | [`calls`] | client and server spans become edges of the service map |
 //! | [`report`] | the answers |
 //! | [`checkpoint`] | everything as bytes, for restarts |
-//! | `names`, `seen` | texts as numbers; what was there not long ago |
+//! | `names`, `seen`, `keys` | texts as numbers; what was there not long ago; hashes of what identifies |
 //!
 //! Spans may come in any order, hours apart, twice, or never; once all timers ran the state is the same. Time comes from outside:
 //! with every batch, and with [`Engine::advance`]. Everything is bounded; what is forgotten while it still mattered is counted in
@@ -26,6 +26,7 @@ pub mod calls;
 pub mod checkpoint;
 mod deliver;
 pub mod expect;
+mod keys;
 mod messages;
 mod names;
 mod orphans;
@@ -43,6 +44,7 @@ use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
 use self::arrival::Arrival;
 use self::calls::{Calls, Joined, Peer, PeerKeys, PeerKind};
 use self::expect::{LaneState, Patience};
+use self::keys::{is_sampled, key_hash, word_hash, wrapper_hash};
 use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, span_hash};
 use self::names::{NONE, Places, Tuples, mix};
 use self::orphans::Orphans;
@@ -59,6 +61,10 @@ pub const SERIES_MAX: usize = 8_192;
 /// Edges of the service map told apart.
 pub const EDGES_MAX: usize = 8_192;
 const SECOND_NS: u64 = 1_000_000_000;
+/// Peers of a batch that are remembered: so few that a list is searched fastest.
+const PEERS_KEPT_MAX: usize = 32;
+/// Numbers of partitions whose names are remembered.
+const SMALL_NUMBERS: usize = 256;
 
 /// How an engine is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +128,8 @@ pub struct Engine {
     now_unix_nano: u64,
     ticked_unix_nano: u64,
     places: Places,
+    /// The names of small numbers.
+    small_numbers: Vec<u32>,
     lanes: Vec<LaneState>,
     messages: Messages,
     orphans: Orphans,
@@ -148,6 +156,8 @@ struct Batch {
     /// The number of each resource's service.
     services: Vec<u32>,
     peer_keys: PeerKeys,
+    /// Peers that were named already.
+    peers: Vec<(Peer, (u32, PeerKind))>,
 }
 
 impl Engine {
@@ -158,6 +168,7 @@ impl Engine {
             now_unix_nano: 0,
             ticked_unix_nano: 0,
             places: Places::default(),
+            small_numbers: vec![NONE; SMALL_NUMBERS],
             lanes: Vec::new(),
             messages: Messages::new(options.messages_max),
             orphans: Orphans::new(options.orphans_max),
@@ -216,16 +227,17 @@ impl Engine {
         }
         let service = |resource: &model::Resource| batch.text.str(resource.service_name);
         let services = batch.resources.iter().map(|resource| self.places.names.intern(service(resource))).collect();
-        let context = Batch { heard_unix_nano, services, peer_keys: PeerKeys::of(batch) };
+        let peer_keys = PeerKeys::of(batch);
+        let mut context = Batch { heard_unix_nano, services, peer_keys, peers: Vec::new() };
         for span in batch.spans() {
-            self.span(&context, span);
+            self.span(&mut context, span);
         }
         if self.calls.is_full() {
             self.age_calls();
         }
     }
 
-    fn span(&mut self, context: &Batch, span: SpanRef<'_>) {
+    fn span(&mut self, context: &mut Batch, span: SpanRef<'_>) {
         let service = context.services[span.scope().resource as usize];
         let view = Messaging::of(span);
         match view.as_ref().map(|view| view.role) {
@@ -498,7 +510,19 @@ impl Engine {
     fn word(&mut self, word: Word<'_>) -> u32 {
         match word {
             Word::Text(text) => self.places.names.intern(text),
-            Word::Number(number) => self.places.names.intern(&number.to_string()),
+            Word::Number(number) => {
+                let small = usize::try_from(number).ok().filter(|&number| number < SMALL_NUMBERS);
+                if let Some(&known) =
+                    small.and_then(|number| self.small_numbers.get(number)).filter(|&&known| known != NONE)
+                {
+                    return known;
+                }
+                let name = self.places.names.intern(&number.to_string());
+                if let Some(place) = small.and_then(|number| self.small_numbers.get_mut(number)) {
+                    *place = name;
+                }
+                name
+            }
         }
     }
 
@@ -513,19 +537,29 @@ impl Engine {
         &mut self.lanes[lane as usize]
     }
 
-    fn call(&mut self, context: &Batch, span: SpanRef<'_>, service: u32) {
+    fn call(&mut self, context: &mut Batch, span: SpanRef<'_>, service: u32) {
         let peer = if span.kind() == SpanKind::CLIENT { context.peer_keys.peer(span) } else { None };
-        let peer = peer.map(|peer| (self.peer_name(&peer), peer.kind));
+        let peer = peer.map(|peer| self.peer(context, span.batch, peer));
         if let Some(joined) = self.calls.add(span, service, peer) {
             self.count_call(joined);
         }
     }
 
-    fn peer_name(&mut self, peer: &Peer<'_>) -> u32 {
-        match (peer.system, peer.address) {
+    /// The name and kind of a peer.
+    fn peer(&mut self, context: &mut Batch, batch: &SpanBatch, peer: Peer) -> (u32, PeerKind) {
+        if let Some((_, named)) = context.peers.iter().find(|(known, _)| *known == peer) {
+            return *named;
+        }
+        let (system, address) = (batch.text.str(peer.system), batch.text.str(peer.address));
+        let name = match (system, address) {
             ("", name) | (name, "") => self.places.names.intern(name),
             (system, address) => self.places.names.intern(&format!("{system}@{address}")),
+        };
+        let named = (name, PeerKind::of_system(system));
+        if context.peers.len() < PEERS_KEPT_MAX {
+            context.peers.push((peer, named));
         }
+        named
     }
 
     fn count_call(&mut self, joined: Joined) {
@@ -549,33 +583,4 @@ impl Engine {
             self.count_call(joined);
         }
     }
-}
-
-fn word_hash(word: Word<'_>) -> u64 {
-    match word {
-        Word::Text(text) => match text.parse::<i64>() {
-            Ok(number) => mix(number as u64),
-            Err(_) => hash_text(text.as_bytes()),
-        },
-        Word::Number(number) => mix(number as u64),
-    }
-}
-
-fn key_hash(evidence: Evidence, parts: [u64; 3]) -> u64 {
-    parts.into_iter().fold(evidence as u64 + 1, |hash, part| mix(hash.rotate_left(17) ^ part)).max(1)
-}
-
-fn wrapper_hash(span: u64, service: u32) -> u64 {
-    mix(span ^ u64::from(service).rotate_left(40))
-}
-
-/// Whether the sender says that it does not record everything: OpenTelemetry's `th` in the trace state, if it is not 0.
-fn is_sampled(span: SpanRef<'_>) -> bool {
-    let state = span.trace_state();
-    if state.is_empty() {
-        return false;
-    }
-    let ours = state.split(',').find_map(|member| member.trim().strip_prefix("ot="));
-    let threshold = ours.and_then(|ours| ours.split(';').find_map(|part| part.strip_prefix("th:")));
-    threshold.is_some_and(|threshold| threshold.bytes().any(|digit| digit != b'0'))
 }

@@ -55,6 +55,9 @@ impl Orphans {
 
     /// Takes out one arrival that waits for this key.
     pub(super) fn take(&mut self, key: u64) -> Option<Arrival> {
+        if self.waiting == 0 {
+            return None;
+        }
         let Orphans { ring, by_key, .. } = self;
         let waits = |&at: &u32| ring[at as usize].as_ref().is_some_and(|&(known, _)| known == key);
         let at = *by_key.find(key, waits)?;

@@ -9,11 +9,12 @@ use model::{SpanId, TraceId};
 
 use super::calls::PeerKind;
 use super::deliver::identity;
+use super::keys::{key_hash, word_hash};
 use super::messages::{Message, SAMPLED, WRAPPER};
 use super::names::NONE;
 use super::rollup::{Cell, Counter, EdgeCounter};
 use super::sketch::Sketch;
-use super::{EdgeKind, Engine, arrival, key_hash, word_hash};
+use super::{EdgeKind, Engine, arrival};
 use crate::cone::Evidence;
 use crate::destination::{DestinationKey, DestinationKind};
 use crate::hop::MessageState;
@@ -322,13 +323,19 @@ impl Engine {
             let verdict = self.verdict(message);
             if matches!(verdict.state, MessageState::Pending | MessageState::Late | MessageState::Lost) {
                 let destination = self.places.destination_of_lane(message.lane);
-                for group in verdict.missing.into_iter().chain([NONE]) {
+                for group in self.missing(message, verdict.missing).chain([NONE]) {
                     let entry = standings.entry((destination, group)).or_default();
                     entry.add(verdict.state, message.sent_unix_nano, u64::from(message.sent));
                 }
             }
         }
         standings
+    }
+
+    /// The groups of a message's lane that have a bit set.
+    fn missing(&self, message: &Message, bits: u64) -> impl Iterator<Item = u32> + '_ {
+        let groups = self.lanes[message.lane as usize].groups.iter().enumerate();
+        groups.filter(move |(place, _)| bits >> place & 1 == 1).map(|(_, track)| track.group)
     }
 
     /// What happened at a destination over time, in steps of so many nanoseconds.
@@ -390,7 +397,8 @@ impl Engine {
         let group = query.group.as_deref().map(named);
         let is_of_group = group.is_none_or(|group| {
             let received = || self.messages.deliveries(at).any(|delivery| Some(delivery.group) == group);
-            group.is_some_and(|group| verdict.missing.contains(&group)) || received()
+            group.is_some_and(|group| self.missing(message, verdict.missing).any(|missing| missing == group))
+                || received()
         });
         is_of_group && query.state.is_none_or(|state| state == verdict.state)
     }
@@ -440,7 +448,7 @@ impl Engine {
             });
         }
         deliveries.sort();
-        let mut missing: Vec<String> = verdict.missing.into_iter().map(text).collect();
+        let mut missing: Vec<String> = self.missing(message, verdict.missing).map(text).collect();
         missing.sort();
         MessageReport {
             trace_id: message.trace_id,

@@ -11,6 +11,7 @@ mod faults;
 mod histories;
 mod ledger;
 mod merging;
+mod observe;
 mod round_trip;
 mod verify;
 mod walk;
