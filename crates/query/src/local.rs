@@ -12,7 +12,7 @@ use crate::contract::{
     Search, SearchPage, ServiceCount, SpanStore, TimeRange, ValueCount, ValueQuery,
 };
 use crate::dependencies::{SPANS_HELD_MAX, dependencies_within};
-use crate::flow::FlowQuery;
+use crate::flow::{FlowLimits, FlowQuery};
 use crate::links::TraceLinks;
 use crate::pairs::{Found, LookUp};
 use crate::source::Source;
@@ -22,7 +22,7 @@ use crate::trace::Trace;
 /// How much memory an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// A page of a search ends early at this.
+    /// A page of a search ends early at this, and a flow is cut off.
     pub page_bytes_max: usize,
     /// Spans whose ids are held at a time while calls between services are counted; see [`crate::dependencies`].
     pub spans_held_max: usize,
@@ -100,7 +100,10 @@ impl SpanStore for LocalStore {
     }
 
     fn flow(&self, query: &FlowQuery) -> Result<Option<Flow>, QueryError> {
-        self.whole(|source| crate::flow::flow(source, query))
+        let bytes_max = query.limits.bytes_max.min(self.bounds.page_bytes_max);
+        let limits = FlowLimits { bytes_max, ..query.limits };
+        let query = FlowQuery { limits, ..query.clone() };
+        self.whole(|source| crate::flow::flow(source, &query))
     }
 
     fn spans_with(&self, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
