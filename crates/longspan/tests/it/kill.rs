@@ -16,8 +16,8 @@ const CYCLES: u64 = 20;
 const BATCHES_A_CYCLE: u64 = 800;
 /// So little that segments are sealed all the time: kills hit the sealing too, not only the log.
 const LITTLE_MEMORY: [&str; 2] = ["--memory-limit", "16MiB"];
-/// The goal for replay is five seconds a GiB in an optimised build; the build that is usually tested is slower.
-const REPLAY_SECONDS_A_GIB: f64 = if cfg!(debug_assertions) { 100.0 } else { 5.0 };
+/// The goal for replay is five seconds a GiB in an optimised build; the build that is usually tested is slower, and runs beside others.
+const REPLAY_SECONDS_A_GIB: f64 = if cfg!(debug_assertions) { 500.0 } else { 5.0 };
 /// What a start takes besides replay.
 const START_SECONDS: f64 = 1.0;
 
