@@ -19,6 +19,8 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// How much more than in the middle third memory may be in the last one, and how many more files may be open.
 const MEMORY_GROWTH: f64 = 0.10;
+/// In a shorter run caches are still being filled, up to their bounds: its memory is printed and not judged.
+const MEMORY_JUDGED_FROM: Duration = Duration::from_hours(1);
 const FILES_GROWTH: u64 = 32;
 /// What a segment may take for as long as it is there: its files are open, its filters in memory.
 const SEGMENT_BYTES: u64 = 256 << 10;
@@ -61,17 +63,17 @@ pub(crate) fn run(how_long: Duration, seed: u64) -> Result<()> {
     println!("   peak memory {} MiB of {MEMORY_LIMIT}, {} samples", peak >> 20, samples.len());
     let stopped = server.stop()?;
     ensure!(stopped.success(), "the server ended with {stopped}");
-    steady(&samples)
+    steady(&samples, how_long >= MEMORY_JUDGED_FROM)
 }
 
 /// Whether memory and open files stay where they were in the middle, but for new segments.
-fn steady(samples: &[Sample]) -> Result<()> {
+fn steady(samples: &[Sample], is_memory_judged: bool) -> Result<()> {
     let third = samples.len() / 3;
     let (middle, last) = (peaks(&samples[third..2 * third]), peaks(&samples[2 * third..]));
     println!("   from the middle to the last third: {middle:?}, {last:?}");
     let segments = last.segments.saturating_sub(middle.segments);
     let memory = middle.resident_bytes as f64 * (1.0 + MEMORY_GROWTH) + (segments * SEGMENT_BYTES) as f64;
-    ensure!(last.resident_bytes as f64 <= memory, "memory grows: {middle:?}, then {last:?}");
+    ensure!(!is_memory_judged || last.resident_bytes as f64 <= memory, "memory grows: {middle:?}, then {last:?}");
     let files = middle.open_files + FILES_GROWTH + segments * SEGMENT_FILES;
     ensure!(last.open_files <= files, "open files grow: {middle:?}, then {last:?}");
     Ok(())
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn growth_is_told_from_noise() {
         // A server that settles passes, also while segments are added; one that takes a little more with every sample does not.
-        let run = |of: &dyn Fn(u64) -> Sample| steady(&(0..90).map(of).collect::<Vec<_>>());
+        let run = |of: &dyn Fn(u64) -> Sample| steady(&(0..90).map(of).collect::<Vec<_>>(), true);
         let sample =
             |mebibytes: u64, open_files, segments| Sample { resident_bytes: mebibytes << 20, open_files, segments };
         run(&|at| sample(50 + at.min(20) + at % 3, 30 + at % 7, 5)).unwrap();
