@@ -47,6 +47,14 @@ class LongspanServer:
             raise RuntimeError(f"the server did not start:\n{self.stderr_path.read_text()}")
         time.sleep(0.01)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Ends what a failing test left behind."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         self.process.terminate()
         try:

@@ -37,13 +37,13 @@ def sealed(tmp_path_factory):
     print(f"LONGSPAN_TEST_SEED={seed}")
     maker = odd_spans.Maker(seed)
     sent = {}
-    server = LongspanServer(folder, LITTLE_MEMORY)
-    for request in [maker.request(40), maker.request(40)]:
-        send(server, request)
-        sent |= odd_spans.expected(request, maker.now)
-    trace_id, name = bytes.fromhex(next(reversed(sent.values()))["trace_id"]), next(reversed(sent.values()))["name"]
-    fill_until_sealed(server, maker, folder / "data", trace_id, name)
-    server.stop()
+    with LongspanServer(folder, LITTLE_MEMORY) as server:
+        for request in [maker.request(40), maker.request(40)]:
+            send(server, request)
+            sent |= odd_spans.expected(request, maker.now)
+        last = next(reversed(sent.values()))
+        fill_until_sealed(server, maker, folder / "data", bytes.fromhex(last["trace_id"]), last["name"])
+        server.stop()
     return folder / "data", sent
 
 
@@ -187,12 +187,12 @@ def test_the_last_record_is_chosen_as_the_document_says(tmp_path):
     maker, request = odd_spans.Maker(1), odd_spans.ExportTraceServiceRequest()
     span = request.resource_spans.add().scope_spans.add().spans.add(
         trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=maker.now, end_time_unix_nano=maker.now)
-    server = LongspanServer(tmp_path, LITTLE_MEMORY)
-    for name in ["first", "last"]:
-        span.name = name
-        send(server, request)
-        fill_until_sealed(server, maker, tmp_path / "data", span.trace_id, name)
-    server.stop()
+    with LongspanServer(tmp_path, LITTLE_MEMORY) as server:
+        for name in ["first", "last"]:
+            span.name = name
+            send(server, request)
+            fill_until_sealed(server, maker, tmp_path / "data", span.trace_id, name)
+        server.stop()
     connection = duckdb.connect()
     connection.execute(examples("sql")[0].replace("longspan-data", str(tmp_path / "data")))
     only = "WHERE hex(trace_id) = '" + (b"t" * 16).hex().upper() + "'"
