@@ -21,8 +21,8 @@ use store::disk::{Disk, read_file, replace_file};
 
 use crate::clock::now_unix_nano;
 
-/// Batches that wait at the most; then senders wait.
-const QUEUE_BATCHES_MAX: usize = 1_024;
+/// Batches that wait at the most; then senders wait. They are not given back when their memtable is.
+const QUEUE_BATCHES_MAX: usize = 128;
 /// How often time passes for the engine.
 const TICK: Duration = Duration::from_secs(1);
 /// How long sealing waits for the engine to be written down.

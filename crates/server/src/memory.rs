@@ -59,7 +59,14 @@ pub struct MemorySplit {
 pub fn engine_options(split: &MemorySplit) -> EngineOptions {
     let messages_max = (split.limit_bytes / 32 / MESSAGE_BYTES).clamp(16_384, 1_000_000) as usize;
     let cells_max = (split.limit_bytes / 64 / CELL_BYTES).clamp(4_096, 131_072) as usize;
-    EngineOptions { messages_max, orphans_max: messages_max / 4, cells_max, ..EngineOptions::default() }
+    let usual = EngineOptions::default();
+    EngineOptions {
+        messages_max,
+        over_max: usual.over_max.min(messages_max / 4),
+        orphans_max: usual.orphans_max.min(messages_max / 4),
+        cells_max,
+        ..usual
+    }
 }
 
 /// Divides the limit.

@@ -11,7 +11,7 @@ use super::messages::span_hash;
 use super::names::{NONE, mix};
 
 /// Calls of one generation, at the most.
-pub const CALLS_MAX: usize = 131_072;
+pub const CALLS_MAX: usize = 65_536;
 /// A generation is at least this old when it goes.
 const GENERATION_NS: u64 = 60_000_000_000;
 

@@ -28,6 +28,11 @@ pub(super) fn wrapper_hash(span: u64, service: u32) -> u64 {
     mix(span ^ u64::from(service).rotate_left(40))
 }
 
+/// The hash of a span as one that sends, told from the same span as one that receives.
+pub(super) fn sender_hash(span: u64) -> u64 {
+    mix(span.rotate_left(23))
+}
+
 /// Whether the sender says that it does not record everything: OpenTelemetry's `th` in the trace state, if it is not 0.
 pub(super) fn is_sampled(span: SpanRef<'_>) -> bool {
     let state = span.trace_state();

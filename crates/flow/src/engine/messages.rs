@@ -1,5 +1,5 @@
 //! The messages the engine knows: a bounded slab with tables by sender, by what else identifies a message, and three lists by
-//! standing. What is over with is forgotten first, then what is lost, then what is open; only the last is a loss, and counted.
+//! standing. What is over with is kept for a while and forgotten first, then what is lost, then what is open; only the last is a loss, and counted.
 
 use hashbrown::HashTable;
 use model::{SpanId, TraceId};
@@ -157,6 +157,7 @@ pub(super) struct Messages {
     by_key: HashTable<(u32, u32)>,
     lists: [List; 3],
     max: usize,
+    over_max: usize,
 }
 
 /// The hash of a span's ids. Root spans of some senders have their trace's id, so one is not mixed into the other.
@@ -166,7 +167,7 @@ pub(super) fn span_hash(trace_id: TraceId, span_id: SpanId) -> u64 {
 }
 
 impl Messages {
-    pub(super) fn new(max: usize) -> Messages {
+    pub(super) fn new(max: usize, over_max: usize) -> Messages {
         let empty = List { oldest: NOWHERE, newest: NOWHERE, len: 0 };
         Messages {
             slots: Slab::new(),
@@ -175,6 +176,7 @@ impl Messages {
             by_key: HashTable::new(),
             lists: [empty; 3],
             max: max.max(1),
+            over_max,
         }
     }
 
@@ -217,6 +219,15 @@ impl Messages {
     pub(super) fn forget_one(&mut self) -> Option<Message> {
         let oldest = [2, 1, 0].into_iter().map(|list| self.lists[list].oldest).find(|&at| at != NOWHERE)?;
         Some(self.remove(oldest))
+    }
+
+    /// Forgets the oldest of those that are over with, down to their bound. Not done as soon as one more is, because whoever makes it
+    /// so may hold the places of others.
+    pub(super) fn forget_over(&mut self) {
+        let list = Standing::Over.list();
+        while self.lists[list].len > self.over_max {
+            self.remove(self.lists[list].oldest);
+        }
     }
 
     pub(super) fn insert(&mut self, message: Message) -> u32 {

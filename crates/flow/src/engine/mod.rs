@@ -44,7 +44,7 @@ use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
 use self::arrival::Arrival;
 use self::calls::{Calls, Joined, Peer, PeerKeys, PeerKind};
 use self::expect::{LaneState, Patience};
-use self::keys::{is_sampled, key_hash, word_hash, wrapper_hash};
+use self::keys::{is_sampled, key_hash, sender_hash, word_hash, wrapper_hash};
 use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, span_hash};
 use self::names::{NONE, Places, Tuples, mix};
 use self::orphans::Orphans;
@@ -61,6 +61,8 @@ pub const SERIES_MAX: usize = 8_192;
 /// Edges of the service map told apart.
 pub const EDGES_MAX: usize = 8_192;
 const SECOND_NS: u64 = 1_000_000_000;
+/// Spans that sent, received or wrapped, remembered at least so that none counts twice.
+const SEEN_MAX: usize = 131_072;
 /// Peers of a batch that are remembered: so few that a list is searched fastest.
 const PEERS_KEPT_MAX: usize = 32;
 /// Numbers of partitions whose names are remembered.
@@ -71,6 +73,8 @@ const SMALL_NUMBERS: usize = 256;
 pub struct EngineOptions {
     /// Messages known at once; with everything that belongs to one, at most 200 B each while nobody has received it.
     pub messages_max: usize,
+    /// Of these, messages that are over with: whoever receives one of them once more is still told apart from a stranger.
+    pub over_max: usize,
     /// Spans that wait for a sender at once, 112 B each.
     pub orphans_max: usize,
     /// Figures of a series or an edge within a minute or an hour kept at once, of each sort; about 300 B each.
@@ -85,6 +89,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         EngineOptions {
             messages_max: 262_144,
+            over_max: 32_768,
             orphans_max: 65_536,
             cells_max: 131_072,
             patience: Patience::default(),
@@ -133,7 +138,7 @@ pub struct Engine {
     lanes: Vec<LaneState>,
     messages: Messages,
     orphans: Orphans,
-    /// Spans that received, so that none counts twice.
+    /// Spans that sent or received, so that none counts twice.
     seen: Recent,
     /// Spans that have a sending span of the same service below them.
     wrappers: Recent,
@@ -170,10 +175,10 @@ impl Engine {
             places: Places::default(),
             small_numbers: vec![NONE; SMALL_NUMBERS],
             lanes: Vec::new(),
-            messages: Messages::new(options.messages_max),
+            messages: Messages::new(options.messages_max, options.over_max),
             orphans: Orphans::new(options.orphans_max),
-            seen: Recent::new(options.messages_max),
-            wrappers: Recent::new(options.messages_max),
+            seen: Recent::new(options.messages_max.min(SEEN_MAX)),
+            wrappers: Recent::new(options.messages_max.min(SEEN_MAX)),
             timers: BTreeMap::new(),
             series: Tuples::new(SERIES_MAX),
             edges: Tuples::new(EDGES_MAX),
@@ -265,7 +270,9 @@ impl Engine {
             self.wrappers.insert(wrapper_hash(span_hash(trace_id, parent), service));
             self.unwrap_parent(span, parent, service);
         }
-        if self.wrappers.has(wrapper_hash(span_hash(trace_id, span_id), service)) {
+        let hash = span_hash(trace_id, span_id);
+        // A message that is over with may be forgotten before a repeated request tells of it again.
+        if self.wrappers.has(wrapper_hash(hash, service)) || !self.seen.insert(sender_hash(hash)) {
             return;
         }
         let destination = self.places.destination(&identity);
@@ -300,6 +307,7 @@ impl Engine {
     }
 
     fn insert(&mut self, message: Message) {
+        self.messages.forget_over();
         if self.messages.is_full()
             && let Some(forgotten) = self.messages.forget_one()
         {
