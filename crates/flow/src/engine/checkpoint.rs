@@ -191,7 +191,10 @@ impl<'a> Reader<'a> {
 impl Engine {
     /// Everything as bytes; `covered` is given back with them.
     pub fn to_bytes(&self, covered: u64) -> Vec<u8> {
-        let mut out = Writer([MAGIC.as_slice(), &[VERSION]].concat());
+        // In one piece from the start: growing would copy all of it again and again, and room that stays unused is never touched.
+        let mut out = Writer(Vec::with_capacity(self.heap_bytes()));
+        out.0.extend_from_slice(MAGIC);
+        out.u8(VERSION);
         out.u64(covered);
         out.u64(self.now_unix_nano);
         let Totals { late, lost, corrected, dead_lettered, forgotten } = self.totals;
