@@ -41,6 +41,7 @@ fn cone_in_order(batch: &SpanBatch, rows: &[usize], last_trace_first: bool) -> C
     cone
 }
 
+/// Guarantees the hops between the spans of a library's recording.
 fn check(name: &str) {
     let batch = recorded(name);
     let page = Page::new(&batch);
@@ -90,30 +91,4 @@ proptest! {
     }
 }
 
-macro_rules! libraries {
-    ($($name:ident),* $(,)?) => {$(
-        #[test]
-        fn $name() {
-            // Guarantees the hops between the spans of this library's recording.
-            check(stringify!($name));
-        }
-    )*};
-}
-
-libraries!(
-    pika,
-    aio_pika,
-    celery,
-    kafka_python,
-    confluent_kafka,
-    aiokafka,
-    boto3sqs,
-    botocore,
-    amqplib,
-    kafkajs,
-    aws_sdk,
-    java_rabbitmq,
-    java_rabbitmq_stable,
-    java_kafka,
-    java_kafka_stable,
-);
+every_recording!(check);

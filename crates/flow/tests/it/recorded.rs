@@ -11,35 +11,10 @@ pub(crate) fn recorded(name: &str) -> SpanBatch {
     decode(Format::OtlpProtobuf, &body, &Limits::DEFAULT).expect("the recording is a request").batch
 }
 
+/// Guarantees the view of every span that a library's recording holds.
 fn check(name: &str) {
     let batch = recorded(name);
     insta::assert_snapshot!(name, Page::new(&batch).write());
 }
 
-macro_rules! libraries {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
-        #[test]
-        fn $name() {
-            // Guarantees the view of every span that this library's recording holds.
-            check(stringify!($name));
-        }
-    )*};
-}
-
-libraries!(
-    pika,
-    aio_pika,
-    celery,
-    kafka_python,
-    confluent_kafka,
-    aiokafka,
-    boto3sqs,
-    botocore,
-    amqplib,
-    kafkajs,
-    aws_sdk,
-    java_rabbitmq,
-    java_rabbitmq_stable,
-    java_kafka,
-    java_kafka_stable,
-);
+every_recording!(check);
