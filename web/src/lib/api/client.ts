@@ -1,5 +1,6 @@
 // The only place of the page that fetches. Turns answers into typed values and failures into two kinds of error:
 // ApiError (the server answered and said no) and ServerGone (nobody useful answered). Holds no state and retries nothing.
+import type { Flow, FlowSpans } from "./flow";
 import type {
   AttributeKey,
   AttributeValueCount,
@@ -67,7 +68,8 @@ async function refusal(response: Response): Promise<Error> {
   );
 }
 
-async function get<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
+/** For the questions of one area, which live beside their shapes; see messaging.ts. */
+export async function get<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
     response = await fetch(address(path, params), { headers: { accept: "application/json" }, signal: signal ?? null });
@@ -101,6 +103,10 @@ export const api = {
     get<Page<AttributeValueCount>>("/api/attributes/values", { key, level, prefix, limit: 50 }, signal),
   search: (params: Params, signal?: AbortSignal) => get<Page<TraceSummary>>("/api/traces", params, signal),
   trace: (id: string, signal?: AbortSignal) => get<Trace>(`/api/traces/${encodeURIComponent(id)}`, {}, signal),
-  links: (id: string, signal?: AbortSignal) =>
-    get<TraceLinks>(`/api/traces/${encodeURIComponent(id)}/links`, {}, signal),
+  links: (id: string, signal?: AbortSignal, spanId: string | null = null) =>
+    get<TraceLinks>(`/api/traces/${encodeURIComponent(id)}/links`, { span_id: spanId }, signal),
+  flow: (id: string, spanId: string | null, signal?: AbortSignal) =>
+    get<Flow>(`/api/flows/${encodeURIComponent(id)}`, { span_id: spanId }, signal),
+  flowSpans: (id: string, params: Params, signal?: AbortSignal) =>
+    get<FlowSpans>(`/api/flows/${encodeURIComponent(id)}/spans`, params, signal),
 };
