@@ -16,7 +16,18 @@ const SUITE_LIMIT: Duration = Duration::from_hours(3);
 const BUILD_LIMIT: Duration = Duration::from_mins(30);
 /// Cases of each property that does not say how many it wants.
 const PROPERTY_CASES: &str = "20000";
-const FUZZ_TARGETS: [&str; 4] = ["otlp_protobuf", "otlp_json", "zipkin_json", "zipkin_protobuf"];
+const FUZZ_TARGETS: [&str; 10] = [
+    "otlp_protobuf",
+    "otlp_json",
+    "zipkin_json",
+    "zipkin_protobuf",
+    "zipkin_v1_json",
+    "zipkin_v1_thrift",
+    "jaeger_thrift",
+    "jaeger_compact",
+    "jaeger_binary",
+    "jaeger_protobuf",
+];
 const FUZZ_PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Coverage for libFuzzer from a stable compiler.
 const FUZZ_FLAGS: &str = "-Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 mod mutate;
 #[path = "../tests/wire/seeds.rs"]
 mod seeds;
+#[path = "../tests/wire/thrift_seeds.rs"]
+mod thrift_seeds;
 
 const DAMAGED_PER_TARGET: u64 = 200;
 
@@ -19,6 +21,12 @@ fn main() -> Result<()> {
         ("otlp_json", seeds::otlp_json()),
         ("zipkin_json", seeds::zipkin_json()),
         ("zipkin_protobuf", seeds::zipkin_protobuf()),
+        ("zipkin_v1_json", seeds::zipkin_v1_json()),
+        ("zipkin_v1_thrift", thrift_seeds::zipkin_v1_thrift()),
+        ("jaeger_thrift", thrift_seeds::jaeger_thrift()),
+        ("jaeger_compact", thrift_seeds::jaeger_call(true)),
+        ("jaeger_binary", thrift_seeds::jaeger_call(false)),
+        ("jaeger_protobuf", seeds::jaeger_protobuf()),
     ];
     for (target, seeds) in targets {
         write_target(&Path::new(&directory).join(target), &seeds)?;

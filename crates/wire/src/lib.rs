@@ -3,7 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`otlp`] | OTLP as protobuf and as JSON |
-//! | [`zipkin`] | Zipkin v2 as JSON and as protobuf |
+//! | [`zipkin`] | Zipkin v2 as JSON and as protobuf, v1 as JSON and as Thrift |
+//! | `jaeger` | Jaeger as Thrift and as protobuf |
 //! | [`report`] | what a decoder did not keep, counted by reason |
 //! | [`error`] | why a body was refused as a whole |
 //!
@@ -15,12 +16,14 @@
 
 mod context;
 pub mod error;
+mod jaeger;
 mod json_read;
 mod json_writer;
 pub mod otlp;
 mod protobuf;
 pub mod report;
 mod sink;
+mod thrift;
 pub mod zipkin;
 
 pub use error::DecodeError;
@@ -40,11 +43,34 @@ pub enum Format {
     ZipkinJson = 3,
     /// Zipkin's `ListOfSpans` as protobuf.
     ZipkinProtobuf = 4,
+    /// A list of Zipkin v1 spans as JSON.
+    ZipkinV1Json = 5,
+    /// A list of Zipkin v1 spans in Thrift's binary encoding.
+    ZipkinV1Thrift = 6,
+    /// A Jaeger `Batch` in Thrift's binary encoding.
+    JaegerThrift = 7,
+    /// A call of Jaeger's agent in Thrift's compact encoding.
+    JaegerCompactCall = 8,
+    /// A call of Jaeger's agent in Thrift's binary encoding.
+    JaegerBinaryCall = 9,
+    /// Jaeger's `PostSpansRequest` as protobuf.
+    JaegerProtobuf = 10,
 }
 
 impl Format {
     /// All formats, in the order of their numbers.
-    pub const ALL: [Format; 4] = [Format::OtlpProtobuf, Format::OtlpJson, Format::ZipkinJson, Format::ZipkinProtobuf];
+    pub const ALL: [Format; 10] = [
+        Format::OtlpProtobuf,
+        Format::OtlpJson,
+        Format::ZipkinJson,
+        Format::ZipkinProtobuf,
+        Format::ZipkinV1Json,
+        Format::ZipkinV1Thrift,
+        Format::JaegerThrift,
+        Format::JaegerCompactCall,
+        Format::JaegerBinaryCall,
+        Format::JaegerProtobuf,
+    ];
 
     /// The format with this number.
     pub fn from_u8(number: u8) -> Option<Format> {
@@ -53,7 +79,18 @@ impl Format {
 
     /// The format's name for people.
     pub fn name(self) -> &'static str {
-        ["OTLP protobuf", "OTLP JSON", "Zipkin JSON", "Zipkin protobuf"][self as usize - 1]
+        match self {
+            Format::OtlpProtobuf => "OTLP protobuf",
+            Format::OtlpJson => "OTLP JSON",
+            Format::ZipkinJson => "Zipkin JSON",
+            Format::ZipkinProtobuf => "Zipkin protobuf",
+            Format::ZipkinV1Json => "Zipkin v1 JSON",
+            Format::ZipkinV1Thrift => "Zipkin v1 Thrift",
+            Format::JaegerThrift => "a Jaeger batch in Thrift",
+            Format::JaegerCompactCall => "a call of Jaeger's agent in compact Thrift",
+            Format::JaegerBinaryCall => "a call of Jaeger's agent in binary Thrift",
+            Format::JaegerProtobuf => "Jaeger protobuf",
+        }
     }
 }
 
@@ -93,6 +130,11 @@ pub fn decode_within(
         Format::OtlpJson => otlp::decode_json(body, &mut sink),
         Format::ZipkinJson => zipkin::decode_json(body, &mut sink),
         Format::ZipkinProtobuf => zipkin::decode_protobuf(body, &mut sink),
+        Format::ZipkinV1Json => zipkin::decode_v1_json(body, &mut sink),
+        Format::ZipkinV1Thrift => zipkin::decode_v1_thrift(body, &mut sink),
+        Format::JaegerThrift => jaeger::decode_batch(body, &mut sink),
+        Format::JaegerCompactCall | Format::JaegerBinaryCall => jaeger::decode_agent(format, body, &mut sink),
+        Format::JaegerProtobuf => jaeger::decode_protobuf(body, &mut sink),
     };
     sink.look();
     if sink.is_overfull() {

@@ -106,7 +106,7 @@ impl Fields for Tags<'_> {
     }
 }
 
-struct TagValue;
+pub(super) struct TagValue;
 
 impl<'de> DeserializeSeed<'de> for TagValue {
     type Value = Vec<u8>;
@@ -149,7 +149,7 @@ impl Visitor<'_> for TagValue {
 }
 
 /// A string field, `None` for `null`.
-fn bytes_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Vec<u8>>, A::Error> {
+pub(super) fn bytes_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Vec<u8>>, A::Error> {
     Ok(map.next_value_seed(Text)?.map(std::borrow::Cow::into_owned))
 }
 
@@ -160,7 +160,7 @@ fn hex_field<'de, T: std::str::FromStr, A: MapAccess<'de>>(map: &mut A) -> Resul
     Ok(text.map(|text| std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok())))
 }
 
-fn microseconds_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<u64, A::Error> {
+pub(super) fn microseconds_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<u64, A::Error> {
     match map.next_value_seed(Scalar)? {
         // Some senders compute microseconds from floating-point seconds and forget to round.
         ScalarValue::Double(value) if value >= 0.0 => Ok(value as u64),

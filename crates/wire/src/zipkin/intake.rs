@@ -9,6 +9,7 @@ use model::{Level, Link, Nested, Resource, Scope, SpanRow, TextId, Value};
 use super::names::{self, EndpointNames};
 use super::record::{Annotation, Endpoint, Record};
 use super::tags::KnownTags;
+use super::v1::SpanV1;
 use crate::report::Reason;
 use crate::sink::{AttributeCount, Sink};
 
@@ -22,6 +23,29 @@ pub(super) struct Intake<'m, 'l> {
 impl<'m, 'l> Intake<'m, 'l> {
     pub(super) fn new(sink: &'m mut Sink<'l>) -> Self {
         Intake { sink, resources: HashMap::new(), scopes: HashMap::new() }
+    }
+
+    /// Whether the batch takes more memory than it may.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.sink.is_overfull()
+    }
+
+    /// The most bytes that a span may have.
+    pub(super) fn span_bytes_max(&self) -> usize {
+        self.sink.limits.span_bytes_max
+    }
+
+    /// Adds the spans that a v1 span stands for, or refuses it.
+    pub(super) fn take_v1(&mut self, span: SpanV1) {
+        let bytes = span.size();
+        if bytes > self.span_bytes_max() {
+            self.sink.begin_span();
+            self.sink.refuse_large_span(bytes);
+            return;
+        }
+        for record in span.into_records() {
+            self.take(&record);
+        }
     }
 
     /// Adds a record's span, or refuses it.

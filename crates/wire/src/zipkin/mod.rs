@@ -1,4 +1,4 @@
-//! Zipkin v2: spans as JSON and as protobuf (`zipkin2.proto3.ListOfSpans`).
+//! Zipkin: v2 as JSON and as protobuf (`zipkin2.proto3.ListOfSpans`), and v1 as JSON and Thrift, which [`v1`] makes v2 of.
 //!
 //! Where Zipkin's words have a place in the model they go there, both ways:
 //!
@@ -21,13 +21,18 @@
 
 mod decode_json;
 mod decode_protobuf;
+mod decode_v1_json;
+mod decode_v1_thrift;
 mod encode_json;
 mod intake;
 mod record;
 mod tags;
+mod v1;
 
 pub(crate) use decode_json::decode_json;
 pub(crate) use decode_protobuf::decode_protobuf;
+pub(crate) use decode_v1_json::decode_v1_json;
+pub(crate) use decode_v1_thrift::{decode_v1_thrift, read_v1_list};
 pub use encode_json::encode_json;
 
 /// Names that decoding and encoding share.

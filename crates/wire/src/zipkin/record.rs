@@ -30,7 +30,7 @@ pub(super) struct Record {
 }
 
 /// One side of a call.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Endpoint {
     pub(super) service_name: Vec<u8>,
     pub(super) ipv4: Vec<u8>,
@@ -57,6 +57,12 @@ pub(super) fn kind_number(name: &[u8]) -> Option<i32> {
 /// Zipkin's name of an OTLP kind, if it has one.
 pub(super) fn kind_name(number: i32) -> Option<&'static str> {
     KINDS.iter().find(|&&(_, known)| known == number).map(|&(name, _)| name)
+}
+
+impl Endpoint {
+    pub(super) fn is_empty(&self) -> bool {
+        self.service_name.is_empty() && self.ipv4.is_empty() && self.ipv6.is_empty() && self.port == 0
+    }
 }
 
 impl Record {

@@ -5,7 +5,7 @@ use wire::{Format, decode};
 
 use crate::mutate::{Random, mutate};
 use crate::normal::of_batch;
-use crate::seeds;
+use crate::{seeds, thrift_seeds};
 
 const CASES_PER_FORMAT: u64 = 20_000;
 
@@ -21,8 +21,9 @@ fn check(batch: &SpanBatch, body: &[u8]) {
     decode(Format::ZipkinJson, zipkin.as_bytes(), &Limits::DEFAULT).unwrap();
 }
 
-fn smoke(format: Format, seeds: &[Vec<u8>]) {
-    for seed in seeds {
+fn smoke(format: Format) {
+    let seeds = seeds_of(format);
+    for seed in &seeds {
         let decoded = decode(format, seed, &Limits::DEFAULT).unwrap();
         assert_eq!(decoded.report.rejected_spans(), 0);
     }
@@ -41,41 +42,87 @@ fn smoke(format: Format, seeds: &[Vec<u8>]) {
     assert!(accepted > CASES_PER_FORMAT / 50, "only {accepted} of the cases were readable");
 }
 
+/// Small valid bodies of a format.
+pub(crate) fn seeds_of(format: Format) -> Vec<Vec<u8>> {
+    match format {
+        Format::OtlpProtobuf => seeds::otlp_protobuf(),
+        Format::OtlpJson => seeds::otlp_json(),
+        Format::ZipkinJson => seeds::zipkin_json(),
+        Format::ZipkinProtobuf => seeds::zipkin_protobuf(),
+        Format::ZipkinV1Json => seeds::zipkin_v1_json(),
+        Format::ZipkinV1Thrift => thrift_seeds::zipkin_v1_thrift(),
+        Format::JaegerThrift => thrift_seeds::jaeger_thrift(),
+        Format::JaegerCompactCall => thrift_seeds::jaeger_call(true),
+        Format::JaegerBinaryCall => thrift_seeds::jaeger_call(false),
+        Format::JaegerProtobuf => seeds::jaeger_protobuf(),
+    }
+}
+
 #[test]
 fn otlp_protobuf_survives_damage() {
     // Guarantees that no damage to OTLP protobuf panics, and that what is still read can be written and read again.
-    smoke(Format::OtlpProtobuf, &seeds::otlp_protobuf());
+    smoke(Format::OtlpProtobuf);
 }
 
 #[test]
 fn otlp_json_survives_damage() {
     // Guarantees the same for OTLP JSON.
-    smoke(Format::OtlpJson, &seeds::otlp_json());
+    smoke(Format::OtlpJson);
 }
 
 #[test]
 fn zipkin_json_survives_damage() {
     // Guarantees the same for Zipkin JSON.
-    smoke(Format::ZipkinJson, &seeds::zipkin_json());
+    smoke(Format::ZipkinJson);
 }
 
 #[test]
 fn zipkin_protobuf_survives_damage() {
     // Guarantees the same for Zipkin protobuf.
-    smoke(Format::ZipkinProtobuf, &seeds::zipkin_protobuf());
+    smoke(Format::ZipkinProtobuf);
+}
+
+#[test]
+fn zipkin_v1_json_survives_damage() {
+    // Guarantees the same for Zipkin v1 JSON.
+    smoke(Format::ZipkinV1Json);
+}
+
+#[test]
+fn zipkin_v1_thrift_survives_damage() {
+    // Guarantees the same for Zipkin v1 Thrift.
+    smoke(Format::ZipkinV1Thrift);
+}
+
+#[test]
+fn jaeger_thrift_survives_damage() {
+    // Guarantees the same for a Jaeger batch in Thrift.
+    smoke(Format::JaegerThrift);
+}
+
+#[test]
+fn jaeger_compact_survives_damage() {
+    // Guarantees the same for a compact call of Jaeger's agent.
+    smoke(Format::JaegerCompactCall);
+}
+
+#[test]
+fn jaeger_binary_survives_damage() {
+    // Guarantees the same for a binary call of Jaeger's agent.
+    smoke(Format::JaegerBinaryCall);
+}
+
+#[test]
+fn jaeger_protobuf_survives_damage() {
+    // Guarantees the same for Jaeger protobuf.
+    smoke(Format::JaegerProtobuf);
 }
 
 #[test]
 fn every_cut_is_read_or_refused() {
     // Guarantees that a body cut at any byte is read or refused, in every format.
-    let bodies = [
-        (Format::OtlpProtobuf, seeds::otlp_protobuf()),
-        (Format::OtlpJson, seeds::otlp_json()),
-        (Format::ZipkinJson, seeds::zipkin_json()),
-        (Format::ZipkinProtobuf, seeds::zipkin_protobuf()),
-    ];
-    for (format, bodies) in bodies {
-        for body in bodies {
+    for format in Format::ALL {
+        for body in seeds_of(format) {
             for end in 0..body.len() {
                 let _ = decode(format, &body[..end], &Limits::DEFAULT);
             }

@@ -4,6 +4,7 @@
 
 mod golden;
 mod hostile;
+mod jaeger;
 mod json;
 mod limits;
 mod messages;
@@ -12,4 +13,6 @@ mod normal;
 mod oracle;
 mod seeds;
 mod shuffle;
+mod thrift_seeds;
 mod zipkin;
+mod zipkin_v1;

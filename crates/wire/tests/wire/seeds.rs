@@ -122,3 +122,50 @@ pub(crate) fn zipkin_protobuf() -> Vec<Vec<u8>> {
     ];
     vec![blob(1, &span.concat()), Vec::new()]
 }
+
+/// Zipkin v1 as JSON.
+pub(crate) fn zipkin_v1_json() -> Vec<Vec<u8>> {
+    let body = r#"[{"traceId":"48485a3953bb61246b221d5bc9e6496c","id":"6b221d5bc9e6496c","parentId":"352bff9a74ca9ad2","name":"get /api",
+        "timestamp":1556604172355737,"duration":1431,"debug":true,"annotations":[
+        {"timestamp":1556604172355737,"value":"sr","endpoint":{"serviceName":"backend","ipv4":"192.168.99.1","port":3306}},
+        {"timestamp":1556604172355800,"value":"cache miss","endpoint":{"serviceName":"backend","ipv6":"::1"}},
+        {"timestamp":1556604172357168,"value":"ss"}],"binaryAnnotations":[{"key":"http.path","value":"/api",
+        "endpoint":{"serviceName":"backend"}},{"key":"rows","value":7,"type":"I64"},{"key":"ca","value":true,
+        "endpoint":{"serviceName":"frontend","ipv4":"127.0.0.1"}}]},{"traceId":"1","id":"2","annotations":
+        [{"timestamp":5,"value":"ms","endpoint":{"serviceName":"p"}},{"timestamp":9,"value":"mr","endpoint":{"serviceName":"c"}}]}]"#;
+    vec![body.into(), b"[]".to_vec()]
+}
+
+/// Jaeger as protobuf: a span of the batch's process and one of its own.
+pub(crate) fn jaeger_protobuf() -> Vec<Vec<u8>> {
+    let time = |seconds, nanos| [number(1, seconds), number(2, nanos)].concat();
+    let text = |key: &str, value: &str| [blob(1, key.as_bytes()), blob(3, value.as_bytes())].concat();
+    let reference = |kind, span: u8| [blob(1, &[7; 16]), blob(2, &[span; 8]), number(3, kind)].concat();
+    let process = |name: &str| [blob(1, name.as_bytes()), blob(2, &text("hostname", "web-1"))].concat();
+    let span = [
+        blob(1, &[7; 16]),
+        blob(2, &[9; 8]),
+        blob(3, b"send orders"),
+        blob(4, &reference(0, 10)),
+        blob(4, &reference(1, 11)),
+        number(5, 3),
+        blob(6, &time(1_700_000_000, 5)),
+        blob(7, &time(0, 2_500_000)),
+        blob(8, &text("span.kind", "producer")),
+        blob(8, &[blob(1, b"error"), number(2, 1), number(4, 1)].concat()),
+        blob(8, &[blob(1, b"size"), number(2, 2), number(5, 42)].concat()),
+        blob(8, &[blob(1, b"ratio"), number(2, 3), fixed64(6, 0.5f64.to_bits())].concat()),
+        blob(8, &[blob(1, b"raw"), number(2, 4), blob(7, &[0, 255])].concat()),
+        blob(
+            9,
+            &[blob(1, &time(1_700_000_000, 9)), blob(2, &text("event", "retry")), blob(2, &text("why", "busy"))]
+                .concat(),
+        ),
+        blob(11, b"p1"),
+        blob(12, b"clock skew"),
+    ]
+    .concat();
+    let own = [blob(1, &[7; 8]), blob(2, &[8; 8]), blob(10, &process("own"))].concat();
+    let batch = [blob(1, &own), blob(1, &span), blob(2, &process("shop"))].concat();
+    vec![blob(1, &batch), Vec::new()]
+}

@@ -1,0 +1,4 @@
+//! Any bytes as a binary call of Jaeger's agent.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| longspan_fuzz::check(wire::Format::JaegerBinaryCall, body));
