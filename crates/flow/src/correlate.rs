@@ -4,7 +4,12 @@
 //! conversation, a key that a user declared. A match is always made of what both spans say, never of time alone, and it says
 //! by its evidence what it is made of. Where several senders are possible and nothing tells them apart there is no match.
 //!
+//! A declared key is mostly said of the request that a service works on, not of each message that it sends meanwhile: a span that
+//! sends has the keys of the spans of its service that it lies within.
+//!
 //! Deliberately absent: finding the spans that carry a value (that is `query`).
+
+use std::collections::BTreeSet;
 
 use model::{SpanRef, ValueRef};
 
@@ -28,10 +33,15 @@ pub struct Identifier {
     pub and_one_of: Vec<(String, String)>,
 }
 
+/// Spans of one service that lie within each other, at most so deep, that are asked for a declared key.
+const DEPTH_MAX: usize = 32;
+/// Spans below one that carries a declared key, at most, that are asked what they send.
+const BELOW_MAX: usize = 1_000;
+
 /// What can be looked for to find the other side of a span's message, the most certain first. `declared` are the keys that a user
 /// says tell it.
-pub fn identifiers(span: SpanRef<'_>, declared: &[String]) -> Vec<Identifier> {
-    let Some(view) = Messaging::of(span) else { return Vec::new() };
+pub fn identifiers(cone: &Cone, node: Node, declared: &[String]) -> Vec<Identifier> {
+    let Some(view) = Messaging::of(cone.span(node)) else { return Vec::new() };
     let facts = view.message;
     let spelled =
         |sought: Sought, value: &str| sought.keys().map(|key| (key.to_owned(), value.to_owned())).collect::<Vec<_>>();
@@ -54,16 +64,38 @@ pub fn identifiers(span: SpanRef<'_>, declared: &[String]) -> Vec<Identifier> {
         found.push(plain(Evidence::ConversationId, spelled(Sought::ConversationId, &value)));
     }
     for key in declared {
-        if let Some(value) = declared_value(span, key) {
+        if let Some(value) = declared_value(cone, node, is_sender(view.role), key) {
             found.push(plain(Evidence::BusinessKey, vec![(key.clone(), value)]));
         }
     }
     found
 }
 
-fn declared_value(span: SpanRef<'_>, key: &str) -> Option<String> {
-    let value: ValueRef<'_> = span.attribute(key)?;
-    Some(value.comparison_text().into_owned()).filter(|text| !text.is_empty())
+/// A declared key's value of a span; for one that sends also of what it lies within, in its service, the nearest first.
+fn declared_value(cone: &Cone, node: Node, sends: bool, key: &str) -> Option<String> {
+    let service = cone.span(node).service_name();
+    let own = |node: Node| {
+        let value: ValueRef<'_> = cone.span(node).attribute(key)?;
+        Some(value.comparison_text().into_owned()).filter(|text| !text.is_empty())
+    };
+    let above = |&node: &Node| cone.parent(node).filter(|&above| cone.span(above).service_name() == service);
+    let depth = if sends { DEPTH_MAX } else { 1 };
+    std::iter::successors(Some(node), above).take(depth).find_map(own)
+}
+
+/// A span that sends; of one that does not, those below it in its service that do.
+fn senders_below(cone: &Cone, node: Node) -> Vec<Node> {
+    let service = cone.span(node).service_name();
+    let (mut senders, mut waiting, mut asked) = (Vec::new(), vec![node], 0);
+    while let Some(node) = waiting.pop().filter(|_| asked < BELOW_MAX) {
+        asked += 1;
+        let sends = Messaging::of(cone.span(node)).is_some_and(|view| is_sender(view.role));
+        if sends {
+            senders.push(node);
+        }
+        waiting.extend(cone.children(node).filter(|&child| cone.span(child).service_name() == service));
+    }
+    senders
 }
 
 /// Whether a span received something and says nothing of where it came from.
@@ -77,14 +109,18 @@ pub fn lost_its_context(span: SpanRef<'_>) -> bool {
 /// did or several may have.
 pub fn sender_among(cone: &Cone, consumer: Node, identifier: &Identifier, candidates: &[Node]) -> Option<Node> {
     let received = Messaging::of(cone.span(consumer))?;
-    let rank = |&node: &Node| {
-        if node.tree == consumer.tree || !carries(cone.span(node), identifier) {
+    let rank = |node: Node| {
+        if node.tree == consumer.tree || !carries(cone, node, identifier) {
             return None;
         }
         let sent = Messaging::of(cone.span(node)).filter(|view| is_sender(view.role))?;
         rank(&sent, &received, identifier.evidence).map(|rank| (rank, node))
     };
-    let mut senders: Vec<(u8, Node)> = candidates.iter().filter_map(rank).collect();
+    let candidates: BTreeSet<Node> = match identifier.evidence {
+        Evidence::BusinessKey => candidates.iter().flat_map(|&node| senders_below(cone, node)).collect(),
+        _ => candidates.iter().copied().collect(),
+    };
+    let mut senders: Vec<(u8, Node)> = candidates.into_iter().filter_map(rank).collect();
     let best = senders.iter().map(|(rank, _)| *rank).min()?;
     senders.retain(|(rank, _)| *rank == best);
     let wraps = |node: Node| senders.iter().any(|&(_, other)| cone.parent(other) == Some(node));
@@ -92,8 +128,13 @@ pub fn sender_among(cone: &Cone, consumer: Node, identifier: &Identifier, candid
     choose(cone, consumer, identifier.evidence, &innermost)
 }
 
-/// Whether a span carries one of an identifier's values now; it may have been stored again since it was found.
-fn carries(span: SpanRef<'_>, identifier: &Identifier) -> bool {
+/// Whether a span that sends carries one of an identifier's values now; it may have been stored again since it was found.
+fn carries(cone: &Cone, node: Node, identifier: &Identifier) -> bool {
+    if identifier.evidence == Evidence::BusinessKey {
+        let mut pairs = identifier.one_of.iter();
+        return pairs.any(|(key, value)| declared_value(cone, node, true, key).as_ref() == Some(value));
+    }
+    let span = cone.span(node);
     let has = |pairs: &[(String, String)]| {
         pairs.iter().any(|(key, value)| span.attribute(key).is_some_and(|found| found.comparison_text() == *value))
     };

@@ -5,14 +5,14 @@
 //!
 //! Deliberately absent: conditions of any other kind, order and pages (that is [`crate::search`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::attributes::pair_hash;
 use model::text::hash_text;
 use model::{Level, SpanBatch, SpanKey, SpanKind, TextId};
-use store::{Fields, Projection, Wanted};
+use store::{Fields, Projection, Selection, Wanted};
 
 use crate::contract::{QueryError, TimeRange};
 use crate::source::{Part, Source};
@@ -35,12 +35,17 @@ pub struct LookUp {
     pub and_one_of: Vec<Pair>,
     /// When they start.
     pub range: TimeRange,
+    /// Also spans that neither send nor receive by their kind.
+    pub any_kind: bool,
 }
+
+/// Of a part that may hold one of more pairs all spans are read.
+const SELECTED_PAIRS_MAX: usize = 8;
 
 /// A span that was found: by which look-up, and which span.
 pub type Found = (usize, SpanKey);
 
-/// The spans that look-ups mean, among those that send or receive (of kind producer, consumer or client), in order; only the spans'
+/// The spans that look-ups mean, in order: those that send or receive (of kind producer, consumer or client), or any. Only the spans'
 /// own attributes count. Ends early once `found_max` were found. A span that was stored again may be found by a value it no
 /// longer has.
 pub fn spans_with<S: Source>(source: &S, look_ups: &[LookUp], found_max: usize) -> Result<Vec<Found>, QueryError> {
@@ -52,16 +57,20 @@ pub fn spans_with<S: Source>(source: &S, look_ups: &[LookUp], found_max: usize) 
     let projection = Projection { fields, attributes: Wanted::Keys(keys(look_ups)), ..Projection::default() };
     let mut found = HashSet::new();
     for part in source.parts() {
-        let mut possible = Vec::new();
+        let mut possible = Possible::default();
         for (number, [one_of, and_one_of]) in hashes.iter().enumerate() {
-            let in_range = look_ups[number].range.overlaps(part.start_bounds());
-            if in_range && may_hold_one(&part, one_of)? && (and_one_of.is_empty() || may_hold_one(&part, and_one_of)?) {
-                possible.push(number);
+            let LookUp { one_of: pairs, range, .. } = &look_ups[number];
+            if !range.overlaps(part.start_bounds()) || !(and_one_of.is_empty() || may_hold_one(&part, and_one_of)?) {
+                continue;
+            }
+            for (pair, &hash) in pairs.iter().zip(one_of) {
+                if part.may_contain(hash)? {
+                    possible.look_ups.insert(number);
+                    possible.pairs.insert(pair);
+                }
             }
         }
-        if !possible.is_empty() {
-            look_through(&*part.read(&projection)?, look_ups, &possible, &mut found);
-        }
+        read(&part, &projection, &possible, |batch| look_through(batch, look_ups, &possible, &mut found))?;
         if found.len() >= found_max {
             break;
         }
@@ -69,6 +78,38 @@ pub fn spans_with<S: Source>(source: &S, look_ups: &[LookUp], found_max: usize) 
     let mut found: Vec<Found> = found.into_iter().collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// What a part may hold.
+#[derive(Debug, Default)]
+struct Possible<'l> {
+    look_ups: BTreeSet<usize>,
+    pairs: BTreeSet<&'l Pair>,
+}
+
+/// Shows what of a part may hold one of the pairs: of few pairs the spans that have one, of many all spans.
+fn read<P: Part>(
+    part: &P,
+    projection: &Projection,
+    possible: &Possible<'_>,
+    mut show: impl FnMut(&SpanBatch),
+) -> Result<(), QueryError> {
+    if possible.pairs.is_empty() {
+        return Ok(());
+    }
+    if possible.pairs.len() > SELECTED_PAIRS_MAX {
+        show(&*part.read(projection)?);
+        return Ok(());
+    }
+    for pair in &possible.pairs {
+        let attribute = Some((pair.key.clone(), pair.value.clone()));
+        let batch = part.read_some(projection, &Selection { attribute, ..Selection::default() })?;
+        show(&batch);
+        if batch.len() == part.span_count() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn keys(look_ups: &[LookUp]) -> Vec<String> {
@@ -93,9 +134,9 @@ fn may_hold_one<P: Part>(part: &P, hashes: &[u64]) -> Result<bool, QueryError> {
 /// Look-ups by key and value of a batch; true for the pairs of which one is needed in any case.
 type Keyed<'l> = HashMap<TextId, HashMap<&'l str, Vec<(usize, bool)>>>;
 
-fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], found: &mut HashSet<Found>) {
+fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &Possible<'_>, found: &mut HashSet<Found>) {
     let mut wanted = Keyed::new();
-    for &number in possible {
+    for &number in &possible.look_ups {
         let LookUp { one_of, and_one_of, .. } = &look_ups[number];
         let sides = one_of.iter().map(|pair| (pair, true)).chain(and_one_of.iter().map(|pair| (pair, false)));
         for (pair, is_first) in sides.filter(|(pair, _)| can_hold(batch, &pair.value)) {
@@ -108,7 +149,8 @@ fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], foun
         return;
     }
     let kinds = [SpanKind::PRODUCER, SpanKind::CONSUMER, SpanKind::CLIENT];
-    for span in batch.spans().filter(|span| kinds.contains(&span.kind())) {
+    let any_kind = possible.look_ups.iter().any(|&number| look_ups[number].any_kind);
+    for span in batch.spans().filter(|span| any_kind || kinds.contains(&span.kind())) {
         let mut held: Vec<(usize, bool)> = Vec::new();
         for place in batch.attribute_ranges.get(span.index) {
             let Some(values) = wanted.get(&batch.attributes.keys[place]) else { continue };
@@ -117,7 +159,8 @@ fn look_through(batch: &SpanBatch, look_ups: &[LookUp], possible: &[usize], foun
         }
         let is_meant = |number: usize| {
             let in_range = look_ups[number].range.contains(span.start_unix_nano());
-            in_range && (look_ups[number].and_one_of.is_empty() || held.contains(&(number, false)))
+            let is_kind = look_ups[number].any_kind || kinds.contains(&span.kind());
+            in_range && is_kind && (look_ups[number].and_one_of.is_empty() || held.contains(&(number, false)))
         };
         let firsts = held.iter().filter(|(number, is_first)| *is_first && is_meant(*number));
         found.extend(firsts.map(|&(number, _)| (number, span.key())));

@@ -261,11 +261,16 @@ fn links(cone: &Cone) -> HashMap<Node, Node> {
     links
 }
 
-/// Spans of a cone that sent a message which nobody in it is known to have received, in the order of time.
-pub fn open_senders(cone: &Cone) -> Vec<Node> {
+/// Spans of a cone that sent a message, in the order of time, and whether nobody in it is known to have received it.
+pub fn senders(cone: &Cone) -> Vec<(Node, bool)> {
     let views = views(cone);
     let answered = answered(&arrivals(cone, &views, &HashSet::new()));
-    unanswered_senders(cone, &views, &answered)
+    let open: HashSet<Node> = unanswered_senders(cone, &views, &answered).into_iter().collect();
+    let sends = |node: &Node| answered.contains(node) && views.get(node).is_some_and(|view| is_sender(view.role));
+    let mut senders: Vec<(Node, bool)> = open.iter().map(|&node| (node, true)).collect();
+    senders.extend(cone.joined().iter().copied().filter(sends).map(|node| (node, false)));
+    senders.sort_by_key(|&(node, _)| (cone.span(node).start_unix_nano(), cone.span(node).key()));
+    senders
 }
 
 fn views(cone: &Cone) -> Views<'_> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flow::cone::{Edge, Evidence, Node};
 use flow::correlate::{CLOCKS_APART_MAX_NS, Identifier, identifiers, lost_its_context, sender_among};
-use flow::hop::open_senders;
+use flow::hop::senders;
 use model::TraceId;
 
 use super::Run;
@@ -43,7 +43,7 @@ impl<S: Source> Run<'_, S> {
         if lost_its_context(self.cone.span(consumer)) {
             let latest = self.cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
             let range = TimeRange { start_unix_nano: 0, end_unix_nano: latest.checked_add(1) };
-            for identifier in identifiers(self.cone.span(consumer), &self.query.correlate) {
+            for identifier in identifiers(&self.cone, consumer, &self.query.correlate) {
                 let candidates = self.candidates(&[(identifier.clone(), range)])?.pop().unwrap_or_default();
                 sender = sender_among(&self.cone, consumer, &identifier, &candidates)
                     .map(|node| (node, identifier.evidence));
@@ -59,29 +59,25 @@ impl<S: Source> Run<'_, S> {
         Ok(sender.map(|(node, _)| node))
     }
 
-    /// Looks for receivers of what the cone sent and nobody is known to have received. Whether anything joined.
+    /// Looks for receivers of what the cone sent: of what nobody is known to have received by all that identifies it, of the rest by what
+    /// identifies one message for certain, as another group may have lost the context. Whether anything joined.
     pub(super) fn repair(&mut self) -> Result<bool, QueryError> {
-        let open = open_senders(&self.cone);
-        let new: Vec<Node> = open.into_iter().filter(|&node| self.repairs.looked_for.insert(node)).collect();
-        let mut waiting: Vec<(Node, Vec<Identifier>)> =
-            new.iter().map(|&node| (node, identifiers(self.cone.span(node), &self.query.correlate))).collect();
-        for evidence in [Evidence::MessageId, Evidence::Offset, Evidence::ConversationId, Evidence::BusinessKey] {
-            let of_kind = |(_, identifiers): &(Node, Vec<Identifier>)| {
-                identifiers.iter().filter(|identifier| identifier.evidence == evidence).cloned().collect::<Vec<_>>()
-            };
-            let mut sought = Vec::new();
-            for entry in &waiting {
-                let sent = self.cone.span(entry.0).start_unix_nano();
-                let start_unix_nano = sent.saturating_sub(CLOCKS_APART_MAX_NS);
-                let range = TimeRange { start_unix_nano, end_unix_nano: None };
-                sought.extend(of_kind(entry).into_iter().map(|identifier| (identifier, range)));
+        let senders = senders(&self.cone);
+        let mut sought = Vec::new();
+        for (node, is_open) in senders {
+            if !self.repairs.looked_for.insert(node) {
+                continue;
             }
-            let candidates: BTreeSet<Node> = self.candidates(&sought)?.into_iter().flatten().collect();
-            for consumer in candidates {
-                self.sender(consumer)?;
-            }
-            let answered: BTreeSet<Node> = self.repairs.edges.values().map(|edge| edge.from).collect();
-            waiting.retain(|(node, _)| !answered.contains(node));
+            let sent = self.cone.span(node).start_unix_nano();
+            let range = TimeRange { start_unix_nano: sent.saturating_sub(CLOCKS_APART_MAX_NS), end_unix_nano: None };
+            let identifiers = identifiers(&self.cone, node, &self.query.correlate).into_iter();
+            let of_one = |evidence| matches!(evidence, Evidence::MessageId | Evidence::Offset);
+            let wanted = identifiers.filter(|identifier| is_open || of_one(identifier.evidence));
+            sought.extend(wanted.map(|identifier| (identifier, range)));
+        }
+        let consumers: BTreeSet<Node> = self.candidates(&sought)?.into_iter().flatten().collect();
+        for consumer in consumers {
+            self.sender(consumer)?;
         }
         Ok(self.connect_repaired())
     }
@@ -130,5 +126,11 @@ fn look_up((identifier, range): &(Identifier, TimeRange)) -> LookUp {
     let pairs = |pairs: &[(String, String)]| {
         pairs.iter().map(|(key, value)| Pair { key: key.clone(), value: value.clone() }).collect()
     };
-    LookUp { one_of: pairs(&identifier.one_of), and_one_of: pairs(&identifier.and_one_of), range: *range }
+    LookUp {
+        one_of: pairs(&identifier.one_of),
+        and_one_of: pairs(&identifier.and_one_of),
+        range: *range,
+        // What is declared is said of requests rather than of messages.
+        any_kind: identifier.evidence == Evidence::BusinessKey,
+    }
 }

@@ -18,8 +18,8 @@ fn pair() -> impl Strategy<Value = Pair> {
 }
 
 fn look_up() -> impl Strategy<Value = LookUp> {
-    let parts = (vec(pair(), 1..4), vec(pair(), 0..2), search::range());
-    parts.prop_map(|(one_of, and_one_of, range)| LookUp { one_of, and_one_of, range })
+    let parts = (vec(pair(), 1..4), vec(pair(), 0..2), search::range(), any::<bool>());
+    parts.prop_map(|(one_of, and_one_of, range, any_kind)| LookUp { one_of, and_one_of, range, any_kind })
 }
 
 fn has_one(span: SpanRef<'_>, pairs: &[Pair]) -> bool {
@@ -34,12 +34,12 @@ proptest! {
 
     #[test]
     fn values_find_their_spans(batches in search::batches(), look_ups in vec(look_up(), 1..5)) {
-        // Guarantees that every look-up finds exactly the sending and receiving spans of which a record that starts in its range
-        // carries its values, of any type.
+        // Guarantees that every look-up finds exactly the spans (the sending and receiving ones, or all) of which a record that starts in
+        // its range carries its values, of any type.
         let records: Vec<_> = batches.iter().map(|spans| generate::batch(spans)).collect();
         let mut want: BTreeSet<(usize, SpanKey)> = BTreeSet::new();
-        for (number, LookUp { one_of, and_one_of, range }) in look_ups.iter().enumerate() {
-            let spans = records.iter().flat_map(model::SpanBatch::spans).filter(|span| [3, 4, 5].contains(&span.kind().0));
+        for (number, LookUp { one_of, and_one_of, range, any_kind }) in look_ups.iter().enumerate() {
+            let spans = records.iter().flat_map(model::SpanBatch::spans).filter(|span| *any_kind || [3, 4, 5].contains(&span.kind().0));
             let spans = spans.filter(|span| range.contains(span.start_unix_nano()));
             let meant = spans.filter(|&span| has_one(span, one_of) && (and_one_of.is_empty() || has_one(span, and_one_of)));
             want.extend(meant.map(|span| (number, span.key())));

@@ -359,6 +359,46 @@ fn context_stripped_at_one_hop() {
 }
 
 #[test]
+fn context_stripped_for_one_of_two_groups() {
+    // Guarantees that a group which lost the context belongs although another one received the message with it, wherever the flow is
+    // opened.
+    assert_snapshot!(golden(
+        r#"
+        A1        shop   server    "POST /order"     0..20
+        A2 in A1  shop   producer  "send orders"     5..8       op=send to=kafka:orders id=m1
+        A3 in A2  stock  consumer  "process orders"  58..80     op=process to=kafka:orders group=stock id=m1
+        B1        mail   consumer  "process orders"  108..200   op=process to=kafka:orders group=mail id=m1
+        "#
+    ));
+}
+
+#[test]
+fn a_declared_key_of_the_request() {
+    // Guarantees that what is said of the request holds for the messages that it sends, in its service only: what payment sends on has
+    // its own, and of two messages to one destination none is guessed.
+    let correlated = |story: &str| golden_with(story, &["order.id"]);
+    assert_snapshot!(correlated(
+        r#"
+        A1        shop     server    "POST /order"     0..20      order.id=17
+        A2 in A1  shop     internal  "tell others"     2..10
+        A3 in A2  shop     producer  "send orders"     5..8       op=send to=kafka:orders
+        B1        payment  consumer  "process orders"  108..200   op=process to=kafka:orders group=payment order.id=17
+        B2 in B1  payment  producer  "send orders"     150..160   op=send to=kafka:paid
+        C1        mail     consumer  "process paid"    260..300   op=process to=kafka:paid group=mail order.id=17
+        "#
+    ));
+    let ambiguous = correlated(
+        r#"
+        A1        shop     server    "POST /order"     0..20      order.id=17
+        A2 in A1  shop     producer  "send orders"     5..8       op=send to=kafka:orders
+        A3 in A1  shop     producer  "send orders"     9..10      op=send to=kafka:orders
+        B1        payment  consumer  "process orders"  108..200   op=process to=kafka:orders group=payment order.id=17
+        "#,
+    );
+    assert!(ambiguous.ends_with("opened at B1: the flow of B1\n"), "{ambiguous}");
+}
+
+#[test]
 fn what_cannot_be_told_apart_is_not_joined() {
     // Guarantees that of two senders with one declared value none is guessed, and that another destination or partition is no match.
     let ambiguous = golden_with(
