@@ -1,5 +1,6 @@
 //! What the engine costs: `cargo bench -p flow --bench engine -- [DIRECTORY]` measures nanoseconds a span over the shop or a directory of
-//! OTLP protobuf bodies, beside the cost of the view of messages alone, and bytes a message with a million in flight.
+//! OTLP protobuf bodies, beside the cost of the view of messages alone and of writing everything down as often as log files are
+//! closed; and bytes a message with a million in flight.
 //!
 //! Time is this thread's CPU time, the best of several rounds is the figure.
 
@@ -17,11 +18,13 @@ use wire::{Format, decode};
 const ROUNDS: usize = 5;
 const SECOND_NS: u64 = 1_000_000_000;
 const IN_FLIGHT: u64 = 1_000_000;
+/// Spans of a log file.
+const FILE_SPANS: usize = 170_000;
 
 fn main() {
     let directory = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let bodies = match directory {
-        Some(directory) => read(&directory),
+    let bodies = match &directory {
+        Some(directory) => read(directory),
         None => Shop::new(ShopOptions::new(1, 4000, START_UNIX_NANO)).map(|request| request.body).collect(),
     };
     let batches: Vec<SpanBatch> = bodies
@@ -29,7 +32,10 @@ fn main() {
         .map(|body| decode(Format::OtlpProtobuf, body, &Limits::DEFAULT).expect("bodies are requests").batch)
         .collect();
     measure_time(&batches);
-    measure_memory();
+    measure_writing(&batches);
+    if directory.is_none() {
+        measure_memory();
+    }
 }
 
 fn read(directory: &str) -> Vec<Vec<u8>> {
@@ -61,6 +67,35 @@ fn measure_time(batches: &[SpanBatch]) {
     });
     println!(
         "{spans} spans: {whole:.0} ns a span, of it views and destinations {view:.0} ns; {held:?} messages and orphans held"
+    );
+}
+
+/// What it takes to write the engine down each time a log file is full.
+fn measure_writing(batches: &[SpanBatch]) {
+    let mut engine = Engine::new(EngineOptions::default());
+    let mut now = batches.iter().filter_map(SpanBatch::start_bounds).map(|bounds| bounds.1).max().unwrap_or(0);
+    let (mut spans, mut since, mut files, mut ns, mut bytes) = (0, 0, 0u32, 0.0, Vec::new());
+    for batch in batches {
+        now += 10_000_000;
+        engine.apply(batch, now);
+        spans += batch.len();
+        since += batch.len();
+        if since >= FILE_SPANS {
+            since = 0;
+            files += 1;
+            let clock = Stopwatch::of_thread();
+            bytes = engine.to_bytes(u64::from(files));
+            ns += clock.cpu_ns();
+        }
+    }
+    let clock = Stopwatch::of_thread();
+    let read = Engine::from_bytes(EngineOptions::default(), &bytes).is_ok();
+    println!(
+        "written down {files} times: {:.1} ms each, {:.0} ns a span, {} bytes at last, read back ({read}) in {:.1} ms",
+        ns / 1e6 / f64::from(files.max(1)),
+        ns / spans.max(1) as f64,
+        bytes.len(),
+        clock.cpu_ns() / 1e6
     );
 }
 

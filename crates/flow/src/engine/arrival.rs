@@ -2,7 +2,7 @@
 
 use model::{SpanId, SpanRef, StatusCode, TraceId};
 
-use super::messages::{Delivery, NOWHERE, span_hash};
+use super::messages::{Delivery, NOWHERE, short_hash};
 use super::names::NONE;
 use crate::cone::Evidence;
 use crate::semconv::{Messaging, Role, Settlement};
@@ -96,7 +96,7 @@ impl Arrival {
             span_id: self.span_id,
             start_unix_nano: self.start_unix_nano,
             wait_ns: self.wait_ns(sent_unix_nano).unwrap_or(SKEWED),
-            last_span: span_hash(self.trace_id, self.span_id),
+            last_span: short_hash(self.trace_id, self.span_id),
             group,
             service: self.service,
             destination: self.destination,
@@ -120,7 +120,7 @@ pub(super) const SKEWED: u64 = u64::MAX;
 impl Delivery {
     /// Adds another arrival of the same message at the same group; says whether it was the earliest so far.
     pub(super) fn add(&mut self, arrival: &Arrival, sent_unix_nano: u64) -> bool {
-        let span = span_hash(arrival.trace_id, arrival.span_id);
+        let span = short_hash(arrival.trace_id, arrival.span_id);
         if self.last_span == span {
             self.evidence = self.evidence.min(arrival.evidence);
             return false;

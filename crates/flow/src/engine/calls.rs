@@ -1,17 +1,22 @@
 //! Calls between services: client spans and the server spans below them, joined in whatever order they come, and what client
 //! spans say of databases, caches and hosts that send no spans.
 //!
-//! A call waits for its other end in a table of two generations. A client whose server never came was a call to something
-//! outside, if it names what it called. Deliberately absent: messages, which are not calls.
+//! A call waits for its other end in a table of two generations. A client that names a database or cache waits for nobody; one
+//! whose server never came was a call to something outside, if it names what it called. What was counted is remembered by its hash
+//! alone, so that it does not count twice. Deliberately absent: messages, which are not calls.
 
 use hashbrown::HashTable;
 use model::{SpanBatch, SpanKind, SpanRef, StatusCode, TextId, Value};
 
 use super::messages::span_hash;
 use super::names::{NONE, mix};
+use super::rollup::MINUTE_NS;
+use super::seen::{Recent, Sorted, kept};
 
 /// Calls of one generation, at the most.
 pub const CALLS_MAX: usize = 65_536;
+/// Calls that were counted, remembered at least so that none counts twice.
+const COUNTED_MAX: usize = 65_536;
 /// A generation is at least this old when it goes.
 const GENERATION_NS: u64 = 60_000_000_000;
 
@@ -33,36 +38,51 @@ pub(super) struct Peer {
     pub(super) address: TextId,
 }
 
-/// One end of a call, or both.
+/// One end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
+    /// As [`kept`].
     pub(super) hash: u64,
-    pub(super) start_unix_nano: u64,
     pub(super) duration_ns: u64,
-    pub(super) client: u32,
-    pub(super) server: u32,
-    /// The number of the peer's name.
+    /// The minute since 1970 in which it began.
+    pub(super) minute: u32,
+    pub(super) service: u32,
+    /// The number of the name of what a client called, if it said.
     pub(super) peer: u32,
-    pub(super) peer_kind: PeerKind,
+    pub(super) is_client: bool,
     pub(super) is_error: bool,
-    pub(super) is_counted: bool,
+}
+
+/// Who was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Callee {
+    /// A service that sends spans.
+    Service(u32),
+    /// Something that sends none.
+    Peer(PeerKind, u32),
 }
 
 /// A call that can be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joined {
-    /// Between services.
-    Services(Call),
-    /// To something that sends no spans.
-    Outside(Call),
+pub(super) struct Joined {
+    pub(super) client: u32,
+    pub(super) to: Callee,
+    /// When it began, to the minute.
+    pub(super) start_unix_nano: u64,
+    /// How long the client waited.
+    pub(super) client_ns: u64,
+    /// How long the server took; what the client waited where no server says.
+    pub(super) server_ns: u64,
+    pub(super) is_error: bool,
 }
 
-/// Calls that wait.
-#[derive(Debug, Clone, Default)]
+/// Calls that wait, and which were counted.
+#[derive(Debug, Clone)]
 pub(super) struct Calls {
     young: HashTable<Call>,
     old: HashTable<Call>,
     young_since_unix_nano: u64,
+    pub(super) counted: Recent,
 }
 
 /// The keys that tell of a peer, as a batch numbers them.
@@ -113,56 +133,93 @@ impl PeerKind {
     }
 }
 
+impl Sorted for &Call {
+    fn kept(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Call {
+    fn start_unix_nano(&self) -> u64 {
+        u64::from(self.minute) * MINUTE_NS
+    }
+
+    fn outside(&self, kind: PeerKind) -> Joined {
+        Joined {
+            client: self.service,
+            to: Callee::Peer(kind, self.peer),
+            start_unix_nano: self.start_unix_nano(),
+            client_ns: self.duration_ns,
+            server_ns: self.duration_ns,
+            is_error: self.is_error,
+        }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Calls {
+        let (young, old) = (HashTable::new(), HashTable::new());
+        Calls { young, old, young_since_unix_nano: 0, counted: Recent::new(COUNTED_MAX) }
+    }
+}
+
 impl Calls {
     /// Takes in a client or server span; gives a call that can be counted now.
     pub(super) fn add(&mut self, span: SpanRef<'_>, service: u32, peer: Option<(u32, PeerKind)>) -> Option<Joined> {
         let is_client = span.kind() == SpanKind::CLIENT;
         let key = if is_client { span.span_id() } else { span.parent_span_id()? };
-        let hash = mix(span_hash(span.trace_id(), key));
-        let (peer, peer_kind) = peer.unwrap_or((NONE, PeerKind::Host));
+        let hash = kept(mix(span_hash(span.trace_id(), key)));
         let end = Call {
             hash,
-            start_unix_nano: span.start_unix_nano(),
             duration_ns: span.duration_ns(),
-            client: if is_client { service } else { NONE },
-            server: if is_client { NONE } else { service },
-            peer,
-            peer_kind,
+            minute: (span.start_unix_nano() / MINUTE_NS) as u32,
+            service,
+            peer: peer.map_or(NONE, |(name, _)| name),
+            is_client,
             is_error: span.status() == StatusCode::ERROR,
-            is_counted: false,
         };
+        if let Some((_, kind @ (PeerKind::Database | PeerKind::Cache))) = peer {
+            return self.counted.insert_kept(hash).then(|| end.outside(kind));
+        }
+        let Calls { young, old, counted, .. } = self;
         let same = |call: &Call| call.hash == hash;
-        let known = self.young.find_mut(hash, same).or_else(|| self.old.find_mut(hash, same));
-        let Some(known) = known else {
-            self.young.insert_unique(hash, end, |call| call.hash);
-            return None;
-        };
-        let completes = (known.client == NONE && is_client) || (known.server == NONE && !is_client);
-        if known.is_counted || !completes {
-            return None;
+        let waiting = [young, old].into_iter().find_map(|table| table.find_entry(hash, same).ok());
+        match waiting {
+            Some(waiting) if waiting.get().is_client != is_client => {
+                let (other, _) = waiting.remove();
+                counted.insert_new(hash);
+                let (client, server) = if is_client { (end, other) } else { (other, end) };
+                Some(Joined {
+                    client: client.service,
+                    to: Callee::Service(server.service),
+                    start_unix_nano: server.start_unix_nano(),
+                    client_ns: client.duration_ns,
+                    server_ns: server.duration_ns,
+                    is_error: client.is_error || server.is_error,
+                })
+            }
+            Some(_) => None,
+            None if self.counted.has_kept(hash) => None,
+            None => {
+                self.young.insert_unique(hash, end, |call| call.hash);
+                None
+            }
         }
-        if is_client {
-            known.client = service;
-        } else {
-            let Call { start_unix_nano, duration_ns, is_error, .. } = end;
-            *known = Call { server: service, start_unix_nano, duration_ns, is_error, ..*known };
-        }
-        known.is_counted = true;
-        Some(Joined::Services(*known))
     }
 
     /// Lets the old generation go when it is time; gives what turned out to be calls to the outside.
-    pub(super) fn advance(&mut self, now_unix_nano: u64) -> impl Iterator<Item = Joined> + use<> {
+    pub(super) fn advance(&mut self, now_unix_nano: u64) -> Vec<Joined> {
         let is_old = now_unix_nano.saturating_sub(self.young_since_unix_nano) >= GENERATION_NS;
-        let gone = if is_old || self.young.len() >= CALLS_MAX {
-            self.young_since_unix_nano = now_unix_nano;
-            std::mem::replace(&mut self.old, std::mem::take(&mut self.young))
-        } else {
-            HashTable::new()
-        };
-        gone.into_iter()
-            .filter(|call| !call.is_counted && call.client != NONE && call.peer != NONE)
-            .map(Joined::Outside)
+        if !(is_old || self.is_full()) {
+            return Vec::new();
+        }
+        self.young_since_unix_nano = now_unix_nano;
+        let Calls { young, old, counted, .. } = self;
+        let outside = old.drain().filter(|call| call.is_client && call.peer != NONE);
+        let outside =
+            outside.filter(|call| counted.insert_kept(call.hash)).map(|call| call.outside(PeerKind::Host)).collect();
+        std::mem::swap(young, old);
+        outside
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -183,6 +240,6 @@ impl Calls {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.young.allocation_size() + self.old.allocation_size()
+        self.young.allocation_size() + self.old.allocation_size() + self.counted.heap_bytes()
     }
 }

@@ -73,7 +73,7 @@ pub(super) struct Delivery {
     pub(super) start_unix_nano: u64,
     pub(super) wait_ns: u64,
     /// The hash of the span that was counted last.
-    pub(super) last_span: u64,
+    pub(super) last_span: u32,
     pub(super) group: u32,
     pub(super) service: u32,
     pub(super) destination: u32,
@@ -164,6 +164,11 @@ pub(super) struct Messages {
 pub(super) fn span_hash(trace_id: TraceId, span_id: SpanId) -> u64 {
     let [high, low] = [0, 8].map(|at| u64::from_le_bytes(trace_id.0[at..at + 8].try_into().expect("eight bytes")));
     mix(mix(mix(high).wrapping_add(low)).wrapping_add(u64::from_le_bytes(span_id.0)))
+}
+
+/// Enough of a span's hash to tell it from the one before.
+pub(super) fn short_hash(trace_id: TraceId, span_id: SpanId) -> u32 {
+    span_hash(trace_id, span_id) as u32
 }
 
 impl Messages {
@@ -342,8 +347,18 @@ impl Messages {
 
     /// All messages, oldest first within each standing; what is over with first.
     pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
-        [2, 1, 0].into_iter().flat_map(move |list| {
-            let mut next = self.lists[list].oldest;
+        self.newest(usize::MAX)
+    }
+
+    /// The same, but of what is over with only so many.
+    pub(super) fn newest(&self, over_max: usize) -> impl Iterator<Item = u32> + '_ {
+        let over = self.lists[Standing::Over.list()];
+        let mut first = if over.len > over_max { over.newest } else { over.oldest };
+        if over.len > over_max {
+            (1..over_max).for_each(|_| first = self.slots.get(first).before);
+        }
+        [first, self.lists[1].oldest, self.lists[0].oldest].into_iter().flat_map(move |first| {
+            let mut next = first;
             std::iter::from_fn(move || {
                 let at = (next != NOWHERE).then_some(next)?;
                 next = self.slots.get(at).after;

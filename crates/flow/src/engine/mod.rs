@@ -42,7 +42,7 @@ use model::text::hash_text;
 use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
 
 use self::arrival::Arrival;
-use self::calls::{Calls, Joined, Peer, PeerKeys, PeerKind};
+use self::calls::{Callee, Calls, Joined, Peer, PeerKeys, PeerKind};
 use self::expect::{LaneState, Patience};
 use self::keys::{is_sampled, key_hash, sender_hash, word_hash, wrapper_hash};
 use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, span_hash};
@@ -61,8 +61,10 @@ pub const SERIES_MAX: usize = 8_192;
 /// Edges of the service map told apart.
 pub const EDGES_MAX: usize = 8_192;
 const SECOND_NS: u64 = 1_000_000_000;
-/// Spans that sent, received or wrapped, remembered at least so that none counts twice.
-const SEEN_MAX: usize = 131_072;
+/// Spans that sent or received, remembered at least so that none counts twice.
+const SEEN_MAX: usize = 65_536;
+/// Spans within which others send, remembered at least: they end soon after those.
+const WRAPPERS_MAX: usize = 32_768;
 /// Peers of a batch that are remembered: so few that a list is searched fastest.
 const PEERS_KEPT_MAX: usize = 32;
 /// Numbers of partitions whose names are remembered.
@@ -178,7 +180,7 @@ impl Engine {
             messages: Messages::new(options.messages_max, options.over_max),
             orphans: Orphans::new(options.orphans_max),
             seen: Recent::new(options.messages_max.min(SEEN_MAX)),
-            wrappers: Recent::new(options.messages_max.min(SEEN_MAX)),
+            wrappers: Recent::new(options.messages_max.min(WRAPPERS_MAX)),
             timers: BTreeMap::new(),
             series: Tuples::new(SERIES_MAX),
             edges: Tuples::new(EDGES_MAX),
@@ -571,19 +573,14 @@ impl Engine {
     }
 
     fn count_call(&mut self, joined: Joined) {
-        let (kind, call, to) = match joined {
-            Joined::Services(call) if call.client == call.server => return,
-            Joined::Services(call) => (EdgeKind::Calls, call, call.server),
-            Joined::Outside(call) => {
-                let kind = match call.peer_kind {
-                    PeerKind::Database => EdgeKind::Database,
-                    PeerKind::Cache => EdgeKind::Cache,
-                    PeerKind::Host => EdgeKind::Host,
-                };
-                (kind, call, call.peer)
-            }
+        let (kind, to) = match joined.to {
+            Callee::Service(server) if joined.client == server => return,
+            Callee::Service(server) => (EdgeKind::Calls, server),
+            Callee::Peer(PeerKind::Database, peer) => (EdgeKind::Database, peer),
+            Callee::Peer(PeerKind::Cache, peer) => (EdgeKind::Cache, peer),
+            Callee::Peer(PeerKind::Host, peer) => (EdgeKind::Host, peer),
         };
-        self.count_edge(kind, [call.client, to], call.start_unix_nano, call.is_error, Some(call.duration_ns));
+        self.count_edge(kind, [joined.client, to], joined.start_unix_nano, joined.is_error, Some(joined.server_ns));
     }
 
     fn age_calls(&mut self) {

@@ -1,7 +1,7 @@
 //! What is counted by the minute, for a series or an edge. Minutes that are past become hours, by adding; what is too old, or too
 //! much, goes, oldest first. A cell is a few counters and a sketch, so days are answered from hours without looking at spans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use super::sketch::Sketch;
 
@@ -65,7 +65,7 @@ impl Cell {
     }
 }
 
-type Row = Vec<Option<Box<Cell>>>;
+pub(super) type Row = Vec<Option<Box<Cell>>>;
 
 /// Cells by time and series.
 #[derive(Debug, Clone, Default)]
@@ -99,11 +99,11 @@ impl Rollup {
     /// Changes the cell of a series at an instant; nothing at an instant that cannot be right, or is too long ago.
     pub(super) fn change(&mut self, unix_nano: u64, series: u32, change: impl FnOnce(&mut Cell)) {
         let minute = (unix_nano / MINUTE_NS) as u32;
-        if minute > self.now + HOUR_MINUTES || minute + HOURS_KEPT_MINUTES < self.now {
+        if minute > self.now.saturating_add(HOUR_MINUTES) || minute.saturating_add(HOURS_KEPT_MINUTES) < self.now {
             return;
         }
         let cells = &mut self.cells;
-        change(if minute + MINUTES_KEPT < self.now {
+        change(if minute.saturating_add(MINUTES_KEPT) < self.now {
             cell_of(&mut self.hours, minute / HOUR_MINUTES * HOUR_MINUTES, series, cells)
         } else {
             cell_of(&mut self.minutes, minute, series, cells)
@@ -113,18 +113,19 @@ impl Rollup {
     /// Makes hours of minutes that are past, and drops what is too old or too much.
     pub(super) fn advance(&mut self, now_unix_nano: u64) {
         self.now = self.now.max((now_unix_nano / MINUTE_NS) as u32);
-        while self.minutes.first_key_value().is_some_and(|(&minute, _)| minute + MINUTES_KEPT < self.now) {
+        while self.minutes.first_key_value().is_some_and(|(&minute, _)| minute.saturating_add(MINUTES_KEPT) < self.now)
+        {
             self.fold_oldest();
         }
         let old = |hours: &BTreeMap<u32, Row>, now| {
-            hours.first_key_value().is_some_and(|(&hour, _)| hour + HOURS_KEPT_MINUTES < now)
+            hours.first_key_value().is_some_and(|(&hour, _)| hour.saturating_add(HOURS_KEPT_MINUTES) < now)
         };
         while old(&self.hours, self.now) {
             self.drop_oldest();
         }
         while self.cells > self.cells_max {
             match self.minutes.first_key_value() {
-                Some((&minute, _)) if minute + HOUR_MINUTES < self.now => self.fold_oldest(),
+                Some((&minute, _)) if minute.saturating_add(HOUR_MINUTES) < self.now => self.fold_oldest(),
                 _ if !self.hours.is_empty() => self.dropped += self.drop_oldest(),
                 _ => return,
             }
@@ -166,20 +167,15 @@ impl Rollup {
         })
     }
 
-    /// Every cell with its minute, and whether it is an hour's.
-    pub(super) fn all(&self) -> impl Iterator<Item = (bool, u32, u32, &Cell)> + '_ {
-        let hours = self.hours.iter().map(|row| (true, row));
-        let minutes = self.minutes.iter().map(|row| (false, row));
-        hours.chain(minutes).flat_map(|(is_hour, (&minute, row))| {
-            let cells = row.iter().enumerate();
-            cells.filter_map(move |(series, cell)| Some((is_hour, minute, series as u32, cell.as_deref()?)))
-        })
+    /// All hours, or all minutes, with their cells.
+    pub(super) fn rows(&self, is_hour: bool) -> btree_map::Iter<'_, u32, Row> {
+        if is_hour { self.hours.iter() } else { self.minutes.iter() }
     }
 
     /// Puts a cell where it was.
-    pub(super) fn put(&mut self, is_hour: bool, minute: u32, series: u32, cell: &Cell) {
+    pub(super) fn put(&mut self, is_hour: bool, minute: u32, series: u32, cell: Cell) {
         let rows = if is_hour { &mut self.hours } else { &mut self.minutes };
-        cell_of(rows, minute, series, &mut self.cells).merge(cell);
+        *cell_of(rows, minute, series, &mut self.cells) = cell;
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -11,6 +11,9 @@ const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 /// 1 / ln γ.
 const BUCKETS_PER_E: f64 = 24.996_666_133_231_85;
 
+/// Places of buckets: all 64-bit durations fit.
+pub(super) const BUCKETS: u16 = 1_111;
+
 /// Durations in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sketch {

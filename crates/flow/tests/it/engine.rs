@@ -416,6 +416,38 @@ fn damage_is_noticed() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn rubbish_is_no_danger(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), cut in prop::option::of(any::<prop::sample::Index>())) {
+        // Guarantees that bytes that are wrong although their checksum is right are refused, or read as something that answers and
+        // goes on, without a panic.
+        let mut engine = engine();
+        traffic(&mut engine, 0..12, &["mail", "stock"]);
+        let bytes = engine.to_bytes(1);
+        let mut content = bytes[..bytes.len() - 8].to_vec();
+        for (place, byte) in changes {
+            let place = place.index(content.len());
+            content[place] = byte;
+        }
+        if let Some(cut) = cut {
+            content.truncate(cut.index(content.len()));
+        }
+        let checksum = model::text::hash_text(&content);
+        content.extend_from_slice(&checksum.to_le_bytes());
+        if let Ok((mut read, _)) = Engine::from_bytes(options(), &content) {
+            read.destinations(0, u64::MAX);
+            read.map(0, u64::MAX);
+            read.messages(&MessageQuery { limit: 100, ..MessageQuery::default() });
+            read.expectations();
+            traffic(&mut read, 10..14, &["mail"]);
+            read.advance(at(1_000));
+            prop_assert!(Engine::from_bytes(options(), &read.to_bytes(2)).is_ok());
+        }
+    }
+}
+
 /// Compares with what can be said by looking at all messages for each.
 fn check(engine: &Engine, world: &World) -> Result<(), TestCaseError> {
     let first_of =
