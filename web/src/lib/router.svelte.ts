@@ -1,20 +1,37 @@
 // Client-side routing by path. Every state of a view is in the address, so that back, reload and sharing work.
 // Internal links are plain <a href>; one listener on the document turns their clicks into navigation.
 
-export type Route =
-  | { view: "search"; params: URLSearchParams }
-  | { view: "trace"; traceId: string; params: URLSearchParams }
-  | { view: "send"; params: URLSearchParams }
-  | { view: "unknown"; params: URLSearchParams };
+export type Route = { params: URLSearchParams } & (
+  | { view: "overview" | "search" | "destinations" | "messages" | "map" | "send" | "unknown" }
+  | { view: "trace" | "flow"; traceId: string }
+  | { view: "destination"; key: string }
+  | { view: "message"; id: string }
+);
+
+const LISTS = ["search", "destinations", "messages", "map", "send"] as const;
+
+/** A part of the path as it was meant; nothing for one that is no valid encoding. */
+function decoded(part: string | undefined): string | null {
+  try {
+    return decodeURIComponent(part ?? "");
+  } catch {
+    return null;
+  }
+}
 
 export function parseRoute(path: string, search: string): Route {
   const params = new URLSearchParams(search);
-  const parts = path.split("/").filter((part) => part !== "");
-  if (parts.length === 0 || (parts.length === 1 && parts[0] === "search")) return { view: "search", params };
-  if (parts.length === 1 && parts[0] === "send") return { view: "send", params };
-  if (parts.length === 2 && parts[0] === "trace") {
-    return { view: "trace", traceId: (parts[1] ?? "").toLowerCase(), params };
+  const [first, second, ...more] = path.split("/").filter((part) => part !== "");
+  if (first === undefined) return { view: "overview", params };
+  const id = decoded(second);
+  if (more.length > 0 || id === null) return { view: "unknown", params };
+  if (second === undefined) {
+    const list = LISTS.find((name) => name === first);
+    return { view: list ?? "unknown", params };
   }
+  if (first === "trace" || first === "flow") return { view: first, traceId: id.toLowerCase(), params };
+  if (first === "destinations") return { view: "destination", key: id, params };
+  if (first === "messages") return { view: "message", id, params };
   return { view: "unknown", params };
 }
 

@@ -28,7 +28,7 @@ describe("parts of a graph", () => {
 describe("drawing", () => {
   it("boxes fit their text within bounds", () => {
     // A name of a megabyte makes no box of a kilometre.
-    expect(sizeOf(node("x".repeat(1_000_000))).width).toBe(236);
+    expect(sizeOf(node("x".repeat(1_000_000))).width).toBe(210);
     expect(sizeOf(node("")).width).toBe(96);
   });
 
@@ -48,7 +48,7 @@ describe("drawing", () => {
     const zoomed = zoomAt(view, 2, { x: 100, y: 250 });
     const under = (one: typeof view) => (100 - one.x) / one.scale;
     expect(under(zoomed)).toBeCloseTo(under(view));
-    expect(strokeOf(10, 10)).toBe(5);
+    expect(strokeOf(10, 10)).toBe(4);
     expect(strokeOf(0, 10)).toBe(1.5);
   });
 });

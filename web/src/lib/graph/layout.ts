@@ -3,6 +3,8 @@ import { labelWidth, sizeOf, type GraphEdge, type GraphNode, type Sized } from "
 
 export interface LayoutRequest {
   request: number;
+  /** Where the drawing is to be seen. */
+  frame: { width: number; height: number };
   nodes: Sized[];
   edges: { from: string; to: string; labelWidth: number }[];
 }
@@ -35,10 +37,11 @@ function started(): Worker {
   return worker;
 }
 
-export function layoutGraph(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Promise<Laid> {
+export function layoutGraph(nodes: readonly GraphNode[], edges: readonly GraphEdge[], frame: LayoutRequest["frame"]): Promise<Laid> {
   asked += 1;
   const request: LayoutRequest = {
     request: asked,
+    frame: { width: frame.width, height: frame.height },
     nodes: nodes.map(sizeOf),
     edges: edges.map((edge) => ({ from: edge.from, to: edge.to, labelWidth: labelWidth(edge.label) })),
   };

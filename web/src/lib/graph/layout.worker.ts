@@ -2,12 +2,32 @@
 import { Graph, layout } from "@dagrejs/dagre";
 import type { Laid, LayoutRequest } from "./layout";
 
-const SPACING = { rankdir: "LR", nodesep: 18, edgesep: 10, ranksep: 46, marginx: 24, marginy: 24, acyclicer: "greedy", ranker: "network-simplex" };
+const SPACING = { nodesep: 16, edgesep: 8, marginx: 20, marginy: 20, ranker: "network-simplex" };
+/** Left to right reads best, so top to bottom must fit the frame clearly better to be taken. */
+const SIDEWAYS_FAVOUR = 1.2;
 
-function place({ request, nodes, edges }: LayoutRequest): Laid {
+/** Sources first, then what they lead to: cycles are then broken where work comes back, not where it begins. */
+function inOrderOfWork(nodes: LayoutRequest["nodes"], edges: LayoutRequest["edges"]): LayoutRequest["nodes"] {
+  const known = new Map(nodes.map((node) => [node.id, node] as const));
+  const incoming = new Map<string, number>();
+  for (const { to } of edges) incoming.set(to, (incoming.get(to) ?? 0) + 1);
+  const starts = [...nodes].sort((a, b) => (incoming.get(a.id) ?? 0) - (incoming.get(b.id) ?? 0) || (a.id < b.id ? -1 : 1));
+  const ordered = new Set<string>();
+  for (const start of starts) {
+    const queue = [start.id];
+    for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
+      if (ordered.has(at)) continue;
+      ordered.add(at);
+      for (const edge of edges) if (edge.from === at) queue.push(edge.to);
+    }
+  }
+  return [...ordered].flatMap((id) => known.get(id) ?? []);
+}
+
+function place({ request, nodes, edges }: LayoutRequest, rankdir: "LR" | "TB"): Laid {
   const graph = new Graph({ directed: true });
-  graph.setGraph(SPACING);
-  for (const { id, width, height } of nodes) graph.setNode(id, { width, height });
+  graph.setGraph({ ...SPACING, rankdir, ranksep: rankdir === "LR" ? 34 : 26 });
+  for (const { id, width, height } of inOrderOfWork(nodes, edges)) graph.setNode(id, { width, height });
   for (const { from, to, labelWidth } of edges) {
     graph.setEdge(from, to, { width: labelWidth, height: labelWidth > 0 ? 16 : 0, labelpos: "c", weight: 1, minlen: 1 });
   }
@@ -28,4 +48,13 @@ function place({ request, nodes, edges }: LayoutRequest): Laid {
   };
 }
 
-addEventListener("message", (event: MessageEvent<LayoutRequest>) => postMessage(place(event.data)));
+/** Of both directions the one that is larger in the frame. */
+function fitting(request: LayoutRequest): Laid {
+  const scale = (laid: Laid) => Math.min(request.frame.width / laid.width, request.frame.height / laid.height);
+  const sideways = place(request, "LR");
+  if (scale(sideways) >= 1) return sideways;
+  const downwards = place(request, "TB");
+  return scale(downwards) > scale(sideways) * SIDEWAYS_FAVOUR ? downwards : sideways;
+}
+
+addEventListener("message", (event: MessageEvent<LayoutRequest>) => postMessage(fitting(event.data)));

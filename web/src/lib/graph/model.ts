@@ -32,16 +32,17 @@ export interface Sized {
   height: number;
 }
 
-const CHARACTER_PX = 7.1;
+const CHARACTER_PX = 7.8;
 const NOTE_CHARACTER_PX = 5.9;
 const LABEL_CHARACTER_PX = 6;
 const WIDTH_LEAST = 96;
-const WIDTH_MOST = 236;
+const WIDTH_MOST = 210;
 
 /** The box of a node: wide enough for its text, within bounds. */
 export function sizeOf(node: GraphNode): Sized {
   const text = Math.max(node.name.length * CHARACTER_PX, (node.note?.length ?? 0) * NOTE_CHARACTER_PX);
-  const width = Math.round(Math.min(WIDTH_MOST, Math.max(WIDTH_LEAST, text + 46)));
+  const ends = node.kind === "destination" ? 56 : 48;
+  const width = Math.round(Math.min(WIDTH_MOST, Math.max(WIDTH_LEAST, text + ends)));
   return { id: node.id, width, height: node.note === undefined ? 32 : 44 };
 }
 
@@ -51,10 +52,10 @@ export function labelWidth(label: string | undefined): number {
 
 export const edgeKey = (edge: { from: string; to: string }) => `${edge.from}\u0000${edge.to}`;
 
-/** Width of an edge's line: 1.25 px for the least of the graph, 5 px for the most. */
+/** Width of an edge's line: 1.25 px for the least of the graph, 4 px for the most. */
 export function strokeOf(weight: number | undefined, most: number): number {
   if (weight === undefined || weight <= 0 || most <= 1) return 1.5;
-  return 1.25 + 3.75 * (Math.log1p(weight) / Math.log1p(most));
+  return 1.25 + 2.75 * (Math.log1p(weight) / Math.log1p(most));
 }
 
 export interface Part {

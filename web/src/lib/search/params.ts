@@ -52,7 +52,7 @@ export function searchHref(state: Partial<SearchState>): string {
   }
   if (state.live) params.set("live", "1");
   const text = params.toString();
-  return text === "" ? "/" : `/search?${text}`;
+  return text === "" ? "/search" : `/search?${text}`;
 }
 
 /** Parameters of GET /api/traces; `now` in milliseconds anchors a relative range. */

@@ -25,7 +25,7 @@ describe("the address of a search", () => {
     // Reload, back and sharing lose nothing.
     const state = readSearch(new URLSearchParams("q=a+%3D+%22%26%22&service=s&name=n&kind=client&status=error&min_duration=10ms&max_duration=1s&start=1&end=2&live=1"));
     expect(readSearch(new URL(searchHref(state), "http://x").searchParams)).toEqual(state);
-    expect(searchHref({})).toBe("/");
+    expect(searchHref({})).toBe("/search");
   });
 
   it("sends the API what it knows and nothing else", () => {

@@ -1,0 +1,132 @@
+// Shapes and questions of destinations, messages, the map and what is expected, as docs/api.md writes them down.
+import { get, type Params } from "./client";
+import type { Page } from "./types";
+
+export interface Quantiles {
+  count: number;
+  p50_ns: number | null;
+  p95_ns: number | null;
+  p99_ns: number | null;
+  max_ns: number | null;
+}
+
+export interface Figures {
+  sent: number;
+  received: number;
+  processed: number;
+  failed: number;
+  dead_lettered: number;
+  late: number;
+  lost: number;
+  clock_skewed: number;
+  queue_wait: Quantiles;
+}
+
+export interface Standings {
+  pending: number;
+  late: number;
+  lost: number;
+  oldest_unix_nano: string | null;
+}
+
+export interface Group {
+  name: string;
+  figures: Figures;
+  now: Standings;
+}
+
+export interface Destination {
+  /** `system:name`. */
+  key: string;
+  system: string;
+  name: string;
+  kind: string;
+  figures: Figures;
+  now: Standings;
+  groups: Group[];
+}
+
+/** `group` is null for what is about the messages themselves. */
+export interface SeriesPoint {
+  start_unix_nano: string;
+  group: string | null;
+  partition: string | null;
+  figures: Figures;
+}
+
+export interface DestinationDetail {
+  destination: Destination;
+  step_ns: number;
+  series: SeriesPoint[];
+}
+
+export type MessageState = "pending" | "consumed" | "late" | "lost" | "dead_lettered" | "unknown";
+
+export interface Delivery {
+  group: string;
+  service: string;
+  trace_id: string;
+  span_id: string;
+  received_unix_nano: string;
+  queue_wait_ns: number | null;
+  attempts: number;
+  failed: number;
+  evidence: string;
+}
+
+export interface Message {
+  id: string;
+  trace_id: string;
+  span_id: string;
+  service: string;
+  destination: string;
+  partition: string | null;
+  sent_unix_nano: string;
+  count: number;
+  state: MessageState;
+  missing_groups: string[];
+  sampled: boolean;
+  deliveries: Delivery[];
+}
+
+export type PeerKind = "service" | "destination" | "database" | "cache" | "host";
+export interface Peer {
+  kind: PeerKind;
+  name: string;
+}
+
+export interface MapEdge {
+  from: Peer;
+  to: Peer;
+  count: number;
+  errors: number;
+  duration: Quantiles;
+}
+
+export interface ServiceMap {
+  nodes: Peer[];
+  edges: MapEdge[];
+}
+
+export interface Expectation {
+  destination: string;
+  route: string | null;
+  group: string | null;
+  declared: boolean;
+  expected: boolean;
+  share: number;
+  messages: number;
+  p99_ns: number | null;
+  late_ns: number | null;
+  lost_ns: number | null;
+}
+
+export const messaging = {
+  destinations: (scope: Params, signal?: AbortSignal) => get<Page<Destination>>("/api/destinations", scope, signal),
+  destination: (key: string, params: Params, signal?: AbortSignal) =>
+    get<DestinationDetail>(`/api/destinations/${encodeURIComponent(key)}`, params, signal),
+  messages: (params: Params, signal?: AbortSignal) => get<Page<Message>>("/api/messages", params, signal),
+  message: (id: string, signal?: AbortSignal) => get<Message>(`/api/messages/${encodeURIComponent(id)}`, {}, signal),
+  map: (scope: Params, signal?: AbortSignal) => get<ServiceMap>("/api/map", scope, signal),
+  expectations: (signal?: AbortSignal) => get<{ rules: string[]; items: Expectation[] }>("/api/expectations", {}, signal),
+};
