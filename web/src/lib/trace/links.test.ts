@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LinkEnd } from "../api/types";
 import { traceOf } from "./fixture";
-import { indexLinks } from "./links";
+import { indexLinks, linkKey } from "./links";
 import { buildModel } from "./model";
 import { clipped, safeHref, valueText } from "./value";
 
@@ -15,11 +15,11 @@ const end = (trace_id: string, span_id: string, received = true): LinkEnd => ({
 
 describe("indexLinks", () => {
   const model = buildModel(traceOf([{ id: "a", links: [{ trace_id: "t1", span_id: "s1" }, { trace_id: "t2", span_id: "s2" }] }]));
-  const here = model.trace.trace_id;
+  const here = model.traceId;
 
   it("shows a span's own links before the API has answered", () => {
     // A link is never missing only because the other side is still unknown.
-    const own = indexLinks(model, null).get("a");
+    const own = indexLinks(model, null).get(linkKey(here, "a"));
     expect(own?.out.map((link) => [link.other.span_id, link.known])).toEqual([["s1", false], ["s2", false]]);
   });
 
@@ -29,8 +29,8 @@ describe("indexLinks", () => {
       outgoing: [{ from: end("t1", "s1"), to: end(here, "a"), evidence: "link", attributes: [] }],
       incoming: [{ from: end(here, "a"), to: end("t9", "s9", false), evidence: "link", attributes: [] }],
     });
-    expect(index.get("a")?.out.map((link) => [link.other.span_id, link.known])).toEqual([["s1", true], ["s2", false]]);
-    expect(index.get("a")?.in.map((link) => [link.other.span_id, link.other.received])).toEqual([["s9", false]]);
+    expect(index.get(linkKey(here, "a"))?.out.map((link) => [link.other.span_id, link.known])).toEqual([["s1", true], ["s2", false]]);
+    expect(index.get(linkKey(here, "a"))?.in.map((link) => [link.other.span_id, link.other.received])).toEqual([["s9", false]]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { START, traceOf, type SpanGiven } from "./fixture";
-import { buildModel } from "./model";
+import { buildModel, NONE } from "./model";
 import { buildRows } from "./rows";
 
 const parents = (given: SpanGiven[]) => {
@@ -23,7 +23,7 @@ describe("buildModel", () => {
   it("gathers the children of a parent that was not received", () => {
     // Orphans of one parent share one group, and nothing is lost.
     const model = buildModel(traceOf([{ id: "a", parent: "gone", at: 3 }, { id: "b", parent: "gone", at: 1 }, { id: "c", parent: "away" }]));
-    expect(model.missing.map((group) => [group.parentSpanId, group.children])).toEqual([["gone", [1, 0]], ["away", [2]]]);
+    expect(model.extras.map((extra) => [extra.kind === "missing" && extra.spanId, extra.children])).toEqual([["gone", [1, 0]], ["away", [2]]]);
     expect(model.roots).toEqual([~1, ~0]);
   });
 
@@ -50,7 +50,7 @@ describe("buildModel", () => {
         { id: "q", parent: "s", service: "api", at: 3 },
       ]),
     );
-    expect([...model.parent]).toEqual([-1, 2, 0, 1]);
+    expect([...model.parent]).toEqual([NONE, 2, 0, 1]);
   });
 
   it("keeps nanoseconds exact beside a start that a float could not hold", () => {

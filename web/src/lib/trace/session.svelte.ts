@@ -1,47 +1,75 @@
-// What one open trace view has chosen: collapsed nodes, the row under the cursor, the time window, folding, find.
-// Derives rows and axis from it. The model itself never changes; a newer reading makes a new session that continues the old one.
+// What one open trace or flow has chosen: arrangement, collapsed nodes, the row under the cursor, the part that is shown, the time
+// window, folding, find. Derives rows and axis from it. The model never changes; a newer reading makes a new session that goes on.
 import { idleIntervals, makeAxis, WHOLE, worthFolding, type Axis, type Interval, type View } from "./axis";
-import { readView, writeView } from "./viewparam";
 import { findSpans } from "./find";
-import type { Node, TraceModel } from "./model";
-import { buildRows, childrenOf, parentNode, reveal, rowOf, toggled, type Rows } from "./rows";
+import { byService } from "./lanes";
+import { NONE, traceOfSpan, type Extra, type Node, type TimelineModel } from "./model";
+import { buildRows, childrenOf, isWithin, parentNode, reveal, rowOf, toggled, type Rows } from "./rows";
+import { readView, writeView } from "./viewparam";
 
-export class TraceSession {
+const extraKey = (extra: Extra | undefined, model: TimelineModel): string => {
+  if (!extra) return "";
+  if (extra.kind === "lane") return `lane ${extra.service}`;
+  if (extra.kind === "missing") return `missing ${extra.traceId}.${extra.spanId}`;
+  return `${extra.kind} ${model.spans[extra.parent]?.span_id ?? ""} ${"hop" in extra ? (model.hops[extra.hop]?.destination.name ?? "") : ""}`;
+};
+
+export class TimelineSession {
   readonly idle: Interval[];
   readonly gaps: Interval[];
   readonly idleNs: number;
+  readonly hasPath: boolean;
   collapsed = $state.raw<ReadonlySet<Node>>(new Set());
   active = $state<Node | null>(null);
   view = $state.raw<View>(WHOLE);
   folding = $state(true);
   findText = $state("");
+  /** Rows grouped by service instead of by cause. */
+  lanes = $state(false);
+  /** Only this node and what is below it. */
+  top = $state<Node | null>(null);
+  /** What is not on the critical path steps back. */
+  pathOnly = $state(false);
+  readonly model: TimelineModel;
   readonly rows: Rows;
   readonly axis: Axis;
   readonly matches: readonly number[];
   readonly matchSet: ReadonlySet<number>;
   readonly activeRow: number;
 
-  constructor(readonly model: TraceModel) {
-    this.idle = idleIntervals(model.startOffset, model.duration, model.durationNs);
-    this.gaps = worthFolding(this.idle, model.durationNs);
+  constructor(readonly base: TimelineModel) {
+    this.idle = idleIntervals(base.startOffset, base.duration, base.durationNs);
+    this.gaps = worthFolding(this.idle, base.durationNs);
     this.idleNs = this.idle.reduce((sum, gap) => sum + gap.to - gap.from, 0);
-    this.rows = $derived(buildRows(model, this.collapsed));
-    this.axis = $derived(makeAxis(model.durationNs, this.folding ? this.gaps : []));
-    this.matches = $derived(findSpans(model.spans, this.findText));
+    this.hasPath = (base.flow?.critical_path.length ?? 0) > 0;
+    this.model = $derived(this.lanes ? byService(base) : base);
+    this.rows = $derived(buildRows(this.model, this.collapsed, this.top === null || this.lanes ? this.model.roots : [this.top]));
+    this.axis = $derived(makeAxis(base.durationNs, this.folding ? this.gaps : []));
+    this.matches = $derived(findSpans(base.spans, this.findText));
     this.matchSet = $derived(new Set(this.matches));
     this.activeRow = $derived(this.active === null ? -1 : rowOf(this.rows, this.active));
   }
 
-  /** The span with this id, as a node; null when the trace does not have it. */
-  nodeOf(spanId: string | null): Node | null {
+  isOnPath(node: Node): boolean {
+    if (node < 0) return this.model.extras[~node]?.kind === "lane";
+    return !Number.isNaN(this.base.pathWorking[node]) || !Number.isNaN(this.base.pathWaiting[node]);
+  }
+
+  /** The span with this id, as a node; null when it is not here. Without a trace, the first of any trace. */
+  nodeOf(spanId: string | null, traceId: string | null = null): Node | null {
     if (spanId === null) return null;
-    const index = this.model.spans.findIndex((span) => span.span_id === spanId);
-    return index >= 0 ? index : null;
+    const { base } = this;
+    const index = traceId === null ? base.index.find(base.traceId, spanId) : base.index.find(traceId, spanId);
+    if (index >= 0) return index;
+    if (traceId !== null) return null;
+    const any = base.spans.findIndex((span) => span.span_id === spanId);
+    return any >= 0 ? any : null;
   }
 
   /** Makes a node the active one and opens whatever hides it. */
   activate(node: Node): void {
     this.collapsed = reveal(this.model, this.collapsed, node);
+    if (this.top !== null && !isWithin(this.model, node, this.top)) this.top = null;
     this.active = node;
   }
 
@@ -50,6 +78,22 @@ export class TraceSession {
     this.collapsed = toggled(this.collapsed, node);
     // The cursor must not stay on a row that has just been hidden.
     if (this.active !== null && rowOf(this.rows, this.active) < 0) this.active = node;
+  }
+
+  /** Shows only what is below a span, at a time window of its own; null shows all again. */
+  reroot(node: Node | null): void {
+    this.lanes = false;
+    this.top = node;
+    this.view = node === null ? WHOLE : this.viewOf(node, true);
+    if (node !== null) this.active = node;
+  }
+
+  /** Lanes begin closed: each is one row then, with all of its bars. */
+  arrange(lanes: boolean): void {
+    const active = this.active;
+    this.lanes = lanes;
+    this.collapsed = lanes ? new Set(this.model.roots) : new Set();
+    if (active !== null && !lanes) this.activate(active < this.base.spans.length && active >= ~(this.base.extras.length - 1) ? active : 0);
   }
 
   /** Moves by rows; from nowhere to the first row. */
@@ -65,7 +109,7 @@ export class TraceSession {
   left(): void {
     if (this.active === null) return;
     if (childrenOf(this.model, this.active).length > 0 && !this.collapsed.has(this.active)) this.toggle(this.active);
-    else this.active = parentNode(this.model, this.active) ?? this.active;
+    else if (this.active !== this.top) this.active = parentNode(this.model, this.active) ?? this.active;
   }
 
   /** Right: expand, or go to the first child. */
@@ -76,7 +120,7 @@ export class TraceSession {
   }
 
   /** The next (1) or previous (-1) of `nodes` in row order, counted from the active row; wraps around. */
-  seek(nodes: readonly number[], direction: 1 | -1): Node | null {
+  seek(nodes: readonly Node[], direction: 1 | -1): Node | null {
     if (nodes.length === 0) return null;
     const all = buildRows(this.model, new Set());
     const wanted = new Set(nodes);
@@ -88,24 +132,32 @@ export class TraceSession {
     return null;
   }
 
-  /** Goes on where `before` was, on a newer reading of the same trace. Nodes are matched by span id, times as times. */
-  continueFrom(before: TraceSession): void {
+  /** Goes on where `before` was, on a newer reading of the same. Nodes are matched by what they stand for, times as times. */
+  continueFrom(before: TimelineSession): void {
     this.folding = before.folding;
     this.findText = before.findText;
+    this.lanes = before.lanes;
+    this.pathOnly = before.pathOnly;
     this.view = readView(writeView(before.view, before.axis), this.axis);
-    const renumber = new Map(this.model.spans.map((span, index) => [span.span_id, index]));
-    const groups = new Map(this.model.missing.map((group, index) => [group.parentSpanId, ~index]));
-    const now = (node: Node): Node | undefined =>
-      node >= 0 ? renumber.get(before.model.spans[node]?.span_id ?? "") : groups.get(before.model.missing[~node]?.parentSpanId ?? "");
+    const extras = new Map(this.model.extras.map((extra, index) => [extraKey(extra, this.model), ~index]));
+    const now = (node: Node): Node | undefined => {
+      if (node < 0) return extras.get(extraKey(before.model.extras[~node], before.model));
+      const index = this.base.index.find(traceOfSpan(before.base, node), before.base.spans[node]?.span_id ?? "");
+      return index >= 0 ? index : undefined;
+    };
     this.collapsed = new Set([...before.collapsed].flatMap((node) => now(node) ?? []));
     this.active = before.active === null ? null : (now(before.active) ?? null);
+    this.top = before.top === null ? null : (now(before.top) ?? null);
   }
 
-  /** A window around one span with a little room at both sides. */
-  viewOf(node: Node): View {
-    if (node < 0) return WHOLE;
-    const from = this.axis.toUnit(this.model.startOffset[node] ?? 0);
-    const to = this.axis.toUnit((this.model.startOffset[node] ?? 0) + (this.model.duration[node] ?? 0));
+  /** A window around one span, with its wait, or around all below it, with a little room at both sides. */
+  viewOf(node: Node, below = false): View {
+    const at = node >= 0 ? node : (this.base.extras[~node]?.parent ?? NONE);
+    if (at < 0) return WHOLE;
+    const start = this.base.startOffset[at] ?? 0;
+    const end = below ? (this.base.subtreeEnd[at] ?? start) : start + (this.base.duration[at] ?? 0);
+    const from = this.axis.toUnit(Math.max(0, start - (this.base.wait[at] ?? 0)));
+    const to = this.axis.toUnit(end);
     const room = Math.max((to - from) * 0.08, 25 * this.axis.unitPerNs);
     return { from: Math.max(0, from - room), to: Math.min(1, to + room) };
   }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { traceOf, type SpanGiven } from "./fixture";
 import { buildModel } from "./model";
-import { TraceSession } from "./session.svelte";
+import { TimelineSession } from "./session.svelte";
 
-const sessionOf = (given: SpanGiven[]) => new TraceSession(buildModel(traceOf(given)));
+const sessionOf = (given: SpanGiven[]) => new TimelineSession(buildModel(traceOf(given)));
 const TREE: SpanGiven[] = [{ id: "a", for: 100 }, { id: "b", parent: "a", at: 10 }, { id: "c", parent: "b", at: 20 }, { id: "d", parent: "a", at: 40 }];
 
 describe("the trace session", () => {
