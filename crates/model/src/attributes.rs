@@ -1,6 +1,6 @@
 //! Pools of key/value pairs, and the ranges by which spans, events, links, resources and scopes own them.
 
-use crate::text::TextId;
+use crate::text::{TextId, hash_text};
 use crate::value::Value;
 
 /// Whose attribute it is.
@@ -41,6 +41,28 @@ pub fn pair_hash(level: Level, key_hash: u64, value_hash: u64) -> u64 {
     let mixed = key_hash.wrapping_add(level as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ value_hash;
     let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     mixed ^ (mixed >> 32)
+}
+
+/// What a value counts as in [`pair_hash`], by its comparison text: as itself. But all numbers under a key that names a measure count
+/// as one: nobody looks for bodies of exactly 18,231 bytes, and values that hardly ever repeat would be a quarter of a filter.
+pub fn filter_hash(key: &[u8], comparison_text: &str) -> u64 {
+    if is_measure(key) && comparison_text.parse::<f64>().is_ok() {
+        MEASURED
+    } else {
+        hash_text(comparison_text.as_bytes())
+    }
+}
+
+/// The hash of every number under the key of a measure; that of no text but by chance.
+pub const MEASURED: u64 = 0x6d65_6173_7572_6564;
+
+const MEASURES: [&[u8]; 11] =
+    [b"size", b"bytes", b"length", b"duration", b"latency", b"ns", b"us", b"ms", b"seconds", b"millis", b"micros"];
+
+/// Whether the last word of a key names a measure, as in `http.request.body.size` or `wait_ms`.
+pub fn is_measure(key: &[u8]) -> bool {
+    let word = key.iter().rposition(|byte| matches!(byte, b'.' | b'_')).map_or(0, |place| place + 1);
+    MEASURES.contains(&&key[word..])
 }
 
 /// A pool of attributes.
@@ -134,5 +156,24 @@ impl Ranges {
     /// Gives unused memory back.
     pub fn shrink_to_fit(&mut self) {
         self.ends.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_measures_count_as_one() {
+        // Guarantees that whatever reads as a number under the key of a measure has the same hash, however it is written, and that texts
+        // under it and numbers under other keys keep their own.
+        for number in ["5", "18231", "-0.5", "NaN", "Infinity", "1e300"] {
+            assert_eq!(filter_hash(b"http.request.body.size", number), MEASURED);
+            assert_eq!(filter_hash(b"wait_ms", number), MEASURED);
+            assert_eq!(filter_hash(b"order.id", number), hash_text(number.as_bytes()));
+            assert_eq!(filter_hash(b"resize", number), hash_text(number.as_bytes()));
+        }
+        assert_eq!(filter_hash(b"shoe.size", "large"), hash_text(b"large"));
+        assert!(is_measure(b"size") && !is_measure(b"") && !is_measure(b"size."));
     }
 }

@@ -11,6 +11,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::attributes::{MEASURED, filter_hash, is_measure};
 use crate::text::{TextId, TextTable, hash_text};
 
 /// A value as a batch stores it: scalars inline, everything else by its number in the batch's [`TextTable`].
@@ -71,6 +72,19 @@ impl Value {
         match self {
             Value::Str(id) | Value::Json(id) => text.hash(id),
             other => hash_text(other.resolve(text).comparison_text().as_bytes()),
+        }
+    }
+}
+
+impl Value {
+    /// What the value counts as in filters, see [`filter_hash`].
+    pub fn filter_hash(self, text: &TextTable, key: TextId) -> u64 {
+        if !is_measure(text.bytes(key)) {
+            return self.comparison_hash(text);
+        }
+        match self {
+            Value::Int(_) | Value::Double(_) => MEASURED,
+            other => filter_hash(text.bytes(key), &other.resolve(text).comparison_text()),
         }
     }
 }

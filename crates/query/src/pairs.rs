@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::attributes::pair_hash;
+use model::attributes::{filter_hash, pair_hash};
 use model::text::hash_text;
 use model::{Level, SpanBatch, SpanKey, SpanKind, TextId};
 use store::{Fields, Projection, Selection, Wanted};
@@ -119,7 +119,7 @@ fn keys(look_ups: &[LookUp]) -> Vec<String> {
 }
 
 fn hash(pair: &Pair) -> u64 {
-    pair_hash(Level::Span, hash_text(pair.key.as_bytes()), hash_text(pair.value.as_bytes()))
+    pair_hash(Level::Span, hash_text(pair.key.as_bytes()), filter_hash(pair.key.as_bytes(), &pair.value))
 }
 
 fn may_hold_one<P: Part>(part: &P, hashes: &[u64]) -> Result<bool, QueryError> {

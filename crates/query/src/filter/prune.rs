@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use model::attributes::pair_hash;
+use model::attributes::{filter_hash, pair_hash};
 use model::text::hash_text;
 use model::{Level, SpanKind, StatusCode, TraceId};
 use store::{Fields, Intrinsic, Projection, Selection, Wanted, intrinsic_pair_hash};
@@ -278,8 +278,8 @@ fn any_left(mut parts: Vec<Filter>) -> Option<Filter> {
 }
 
 fn attribute(levels: &[Level], key: &str, texts: &[String]) -> Needed {
+    let values: Vec<u64> = texts.iter().map(|text| filter_hash(key.as_bytes(), text)).collect();
     let key = hash_text(key.as_bytes());
-    let values: Vec<u64> = texts.iter().map(|text| hash_text(text.as_bytes())).collect();
     let pairs = |level: &Level| {
         let level = *level;
         values.iter().map(move |&value| Needed::Pair(pair_hash(level, key, value)))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 
-use model::attributes::pair_hash;
+use model::attributes::{filter_hash, pair_hash};
 use model::text::hash_text;
 use model::{Level, SpanBatch, SpanRef};
 use proptest::collection::vec;
@@ -26,7 +26,7 @@ pub(crate) fn pairs_of(batch: &SpanBatch) -> HashSet<u64> {
             own(Intrinsic::EventName, event.name());
         }
         let mut add = |level: Level, key: &str, value: &str| {
-            pairs.insert(pair_hash(level, hash_text(key.as_bytes()), hash_text(value.as_bytes())));
+            pairs.insert(pair_hash(level, hash_text(key.as_bytes()), filter_hash(key.as_bytes(), value)));
         };
         each_attribute(span, &mut add);
     }

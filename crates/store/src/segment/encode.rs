@@ -55,6 +55,11 @@ impl Values {
         }
     }
 
+    /// How long the streams of a page of so many values are, if they are worth blocks of their own.
+    fn stream_bytes(&self, values: usize) -> Option<usize> {
+        (matches!(self, Values::Split(_)) && values >= STREAM_BYTES_MIN).then_some(values)
+    }
+
     fn put(&self, range: Range<usize>, out: &mut Vec<u8>) {
         match self {
             Values::Dictionary { numbers, distinct, .. } => {
@@ -126,6 +131,8 @@ pub(crate) struct Column {
 /// Encodes columns; keeps its compressor and buffers.
 pub(crate) struct Encoder {
     compressor: zstd::bulk::Compressor<'static>,
+    /// Compresses what is better off in blocks of its own.
+    in_blocks: zstd::stream::raw::Encoder<'static>,
     /// Data of the pages of a chunk.
     raw: Vec<u8>,
     /// The same, compressed.
@@ -143,11 +150,21 @@ impl std::fmt::Debug for Encoder {
 /// Chunks that do not get at least this much smaller are stored as they are, which makes reading them cheaper.
 const WORTHWHILE: f64 = 0.92;
 
+/// Streams of so many bytes and more get blocks of zstd of their own: what the first bytes of numbers are like says nothing of
+/// their last, and one table of code lengths for both fits neither.
+const STREAM_BYTES_MIN: usize = 512;
+/// How many streams the bytes of 64-bit numbers are.
+const STREAMS: usize = 8;
+/// What blocks of their own may add to a page that cannot be compressed.
+const BLOCK_HEADERS_BYTES: usize = 64;
+
 /// A page before it is compressed.
 struct RawPage {
     kind: PageKind,
     /// Where its data lies among that of all pages.
     data: Range<usize>,
+    /// The length of each of the [`STREAMS`] it ends with, if there are any and they are worth blocks of their own.
+    stream_bytes: Option<usize>,
     values: usize,
     rows: usize,
     encoding: Encoding,
@@ -166,7 +183,9 @@ struct Chunk {
 impl Encoder {
     pub(crate) fn new(level: i32) -> std::io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(level)?;
-        Ok(Encoder { compressor, raw: Vec::new(), packed: Vec::new(), levels: Vec::new(), bits: Vec::new() })
+        let in_blocks = zstd::stream::raw::Encoder::new(level)?;
+        let (raw, packed, levels, bits) = Default::default();
+        Ok(Encoder { compressor, in_blocks, raw, packed, levels, bits })
     }
 
     /// Encodes the `rows` rows of a column.
@@ -179,6 +198,7 @@ impl Encoder {
             pages.push(RawPage {
                 kind: PageKind::Dictionary,
                 data,
+                stream_bytes: None,
                 values: *distinct,
                 rows: 0,
                 encoding: Encoding::PLAIN,
@@ -190,11 +210,18 @@ impl Encoder {
             let part = place.advance(&column.presence, start..end, descriptor.max_def_level() as u8);
             let from = self.raw.len();
             self.put_levels(&column.presence, &part, start..end, descriptor);
+            let values = part.values.len();
             column.values.put(part.values, &mut self.raw);
-            let data = from..self.raw.len();
-            let encoding = column.values.encoding();
-            pages.push(RawPage { kind: PageKind::Data, data, values: part.entries.len(), rows: end - start, encoding });
             entries += part.entries.len();
+            entries += part.entries.len();
+            pages.push(RawPage {
+                kind: PageKind::Data,
+                data: from..self.raw.len(),
+                stream_bytes: column.values.stream_bytes(values),
+                values: part.entries.len(),
+                rows: end - start,
+                encoding: column.values.encoding(),
+            });
         }
         let chunk = self.assemble(&pages);
         let metadata = chunk_metadata(descriptor, column, &chunk, entries);
@@ -240,9 +267,14 @@ impl Encoder {
         for page in pages {
             let data = &self.raw[page.data.clone()];
             let start = self.packed.len();
-            self.packed.resize(start + zstd::zstd_safe::compress_bound(data.len()), 0);
-            let bytes = self.compressor.compress_to_buffer(data, &mut self.packed[start..]).ok()?;
-            self.packed.truncate(start + bytes);
+            let bound = zstd::zstd_safe::compress_bound(data.len()) + BLOCK_HEADERS_BYTES;
+            self.packed.resize(start + bound, 0);
+            let out = &mut self.packed[start..];
+            let bytes = match page.stream_bytes {
+                Some(stream_bytes) => pack_streams(&mut self.in_blocks, data, stream_bytes, out),
+                None => self.compressor.compress_to_buffer(data, out),
+            };
+            self.packed.truncate(start + bytes.ok()?);
             ends.push(self.packed.len());
         }
         ((self.packed.len() as f64) < self.raw.len() as f64 * WORTHWHILE).then_some(ends)
@@ -273,6 +305,34 @@ impl Encoder {
             }
         }
     }
+}
+
+/// Compresses data that ends with streams, each into a block of its own of one frame; what is in front of them too.
+fn pack_streams(
+    encoder: &mut zstd::stream::raw::Encoder<'_>,
+    data: &[u8],
+    stream_bytes: usize,
+    out: &mut [u8],
+) -> std::io::Result<usize> {
+    use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
+    encoder.reinit()?;
+    encoder.set_pledged_src_size(Some(data.len() as u64))?;
+    let mut out = OutBuffer::around(out);
+    let (front, streams) = data.split_at(data.len() - STREAMS * stream_bytes);
+    for block in std::iter::once(front).chain(streams.chunks(stream_bytes)) {
+        let mut block = InBuffer::around(block);
+        while block.pos() < block.src.len() {
+            encoder.run(&mut block, &mut out)?;
+        }
+        complete(encoder.flush(&mut out)?)?;
+    }
+    complete(encoder.finish(&mut out, true)?)?;
+    Ok(out.pos())
+}
+
+/// What zstd still has when the room for it was reckoned too small.
+fn complete(left: usize) -> std::io::Result<()> {
+    if left > 0 { Err(std::io::ErrorKind::WriteZero.into()) } else { Ok(()) }
 }
 
 fn put_page(chunk: &mut Chunk, page: &RawPage, stored: &[u8]) {

@@ -1,13 +1,14 @@
 //! The rows of a row group, as columns ready to be encoded; and the `key = value` pairs each of its blocks has.
 
 use hashbrown::HashTable;
-use model::attributes::pair_hash;
-use model::{Attributes, Level, SpanBatch, SpanKind, SpanRow, StatusCode, TextId, Value};
+use model::attributes::{MEASURED, filter_hash, is_measure, pair_hash};
+use model::{Attributes, Level, SpanBatch, SpanKind, SpanRow, StatusCode, TextId, TextTable, Value};
 
 use crate::options::{BLOCK_ROWS, PAGE_ROWS_MAX};
 use crate::segment::encode::{Column, Presence, Values, put_text};
 use crate::segment::layout::{AttributeColumn, ColumnType};
 use crate::segment::lists::{Blobs, Levels, MapColumn};
+use crate::segment::numbers::{Distinct, integers};
 use crate::segment::source::{FETCHED_ROWS, Intrinsic, RowAt, SealSource, intrinsic_pair_hash};
 
 /// A column number that stands for "no column of its own".
@@ -19,8 +20,9 @@ const SPARSE_PAGE_ROWS: usize = 8 * BLOCK_ROWS;
 const DICTIONARY_BYTES_MAX: usize = 48 << 10;
 /// Rows of a page of texts without a dictionary.
 const TEXT_PAGE_ROWS: usize = PAGE_ROWS_MAX / 4;
-/// Columns of integers with more distinct values are not worth a dictionary.
-const DISTINCT_INTEGERS_MAX: usize = 4096;
+
+/// Stands for any key that is known to name a measure.
+const A_MEASURE: &[u8] = b"size";
 
 /// Gives texts numbers of their own, column by column, without clearing anything between two columns.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ impl Renumbering {
 struct AttributeValues {
     column_type: ColumnType,
     key_hash: u64,
+    /// Whether the key names a measure, see [`model::attributes::filter_hash`].
+    is_measure: bool,
     rows: Vec<u32>,
     /// Common numbers of texts, integers, the bits of doubles, or 0 and 1.
     bits: Vec<i64>,
@@ -75,8 +79,8 @@ impl<'a> GroupBuilder<'a> {
             let key = source.texts.find(column.key.as_bytes()).expect("columns are chosen among the texts");
             column_of[key.index()] = number as u32;
             let (rows, bits) = (Vec::new(), Vec::new());
-            let key_hash = source.texts.hash(key);
-            attributes.push(AttributeValues { column_type: column.column_type, key_hash, rows, bits });
+            let (key_hash, is_measure) = (source.texts.hash(key), is_measure(column.key.as_bytes()));
+            attributes.push(AttributeValues { column_type: column.column_type, key_hash, is_measure, rows, bits });
         }
         let renumbering = Renumbering::new(source.texts.len());
         GroupBuilder { source, column_of, attributes, renumbering, pair_hashes: Vec::new() }
@@ -151,7 +155,7 @@ impl<'a> GroupBuilder<'a> {
             text(|batch, row| batch.resources[batch.scopes[row.scope as usize].resource as usize].service_name);
         let (names, messages) = (text(|_, row| row.name), text(|_, row| row.status_message));
         let states = text(|_, row| row.trace_state);
-        self.note_texts(Intrinsic::Name.key_hash(), None, &names);
+        self.note_texts(Intrinsic::Name.key_hash(), None, &names, TextTable::hash);
         let kinds: Vec<i32> = rows.iter().map(|at| &at.span).map(|row| row.kind).collect();
         let statuses: Vec<i32> = rows.iter().map(|at| &at.span).map(|row| row.status_code).collect();
         let number = |pick: fn(&SpanRow) -> u32| {
@@ -245,7 +249,13 @@ impl<'a> GroupBuilder<'a> {
     }
 
     /// Notes the pairs that the texts of a column make with its key; `rows` are those of the values if not every row has one.
-    fn note_texts(&mut self, key_hash: u64, rows: Option<&[u32]>, texts: &[TextId]) {
+    fn note_texts(
+        &mut self,
+        key_hash: u64,
+        rows: Option<&[u32]>,
+        texts: &[TextId],
+        value_hash: impl Fn(&TextTable, TextId) -> u64,
+    ) {
         let mut block = usize::MAX;
         for (place, &text) in texts.iter().enumerate() {
             let row = rows.map_or(place, |rows| rows[place] as usize);
@@ -254,7 +264,8 @@ impl<'a> GroupBuilder<'a> {
                 self.renumbering.begin();
             }
             if self.renumbering.is_new(text) {
-                self.pair_hashes[block].push(pair_hash(Level::Span, key_hash, self.source.texts.hash(text)));
+                let value_hash = value_hash(&self.source.texts, text);
+                self.pair_hashes[block].push(pair_hash(Level::Span, key_hash, value_hash));
             }
         }
     }
@@ -276,7 +287,7 @@ impl<'a> GroupBuilder<'a> {
                 let (key, value) = (batch.attributes.keys[index], batch.attributes.values[index]);
                 let common_key = self.source.text(at.batch, key);
                 if !self.put_in_column(at.batch, number as u32, common_key, value) {
-                    let hash = pair_hash(Level::Span, batch.text.hash(key), value.comparison_hash(&batch.text));
+                    let hash = pair_hash(Level::Span, batch.text.hash(key), value.filter_hash(&batch.text, key));
                     self.pair_hashes[number / BLOCK_ROWS].push(hash);
                     rest.push_pair(first.take(), common_key, &batch.text, value);
                 }
@@ -312,12 +323,18 @@ impl<'a> GroupBuilder<'a> {
     fn attribute(&mut self, number: usize, row_count: usize) -> Column {
         let column = &mut self.attributes[number];
         let (rows, bits) = (std::mem::take(&mut column.rows), std::mem::take(&mut column.bits));
-        let (column_type, key_hash) = (column.column_type, column.key_hash);
+        let (column_type, key_hash, is_measure) = (column.column_type, column.key_hash, column.is_measure);
         let values = match column_type {
             ColumnType::String | ColumnType::Json => {
                 let texts: Vec<TextId> = bits.iter().map(|&text| TextId(text as u32)).collect();
-                self.note_texts(key_hash, Some(&rows), &texts);
+                self.note_texts(key_hash, Some(&rows), &texts, |table, text| {
+                    if is_measure { filter_hash(A_MEASURE, table.str(text)) } else { table.hash(text) }
+                });
                 self.text_values(&texts).0
+            }
+            ColumnType::Int | ColumnType::Double if is_measure => {
+                self.note_measures(key_hash, &rows);
+                if column_type == ColumnType::Int { integers(bits, 8) } else { Values::Split(bits) }
             }
             ColumnType::Int => {
                 self.note_scalars(key_hash, &rows, &bits, Value::Int);
@@ -351,6 +368,13 @@ impl<'a> GroupBuilder<'a> {
         }
     }
 
+    /// Notes that blocks have numbers under the key of a measure.
+    fn note_measures(&mut self, key_hash: u64, rows: &[u32]) {
+        for rows in rows.chunk_by(|a, b| *a as usize / BLOCK_ROWS == *b as usize / BLOCK_ROWS) {
+            self.pair_hashes[rows[0] as usize / BLOCK_ROWS].push(pair_hash(Level::Span, key_hash, MEASURED));
+        }
+    }
+
     /// The two columns of a map.
     fn map(&mut self, map: MapColumn) -> [Column; 2] {
         let (keys, _) = self.text_values(&map.keys);
@@ -368,7 +392,7 @@ impl<'a> GroupBuilder<'a> {
         let mut first = Some(repetition);
         for index in range {
             let (key, value) = (pool.keys[index], pool.values[index]);
-            let hash = pair_hash(level, batch.text.hash(key), value.comparison_hash(&batch.text));
+            let hash = pair_hash(level, batch.text.hash(key), value.filter_hash(&batch.text, key));
             self.pair_hashes[block].push(hash);
             map.push_pair(first.take(), self.source.text(at.batch, key), &batch.text, value);
         }
@@ -512,53 +536,6 @@ impl<'a> Family<'a> {
 
 fn id_hash(id: model::SpanId) -> u64 {
     u64::from_le_bytes(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-/// Something kept for each distinct integer.
-#[derive(Debug)]
-struct Distinct<T> {
-    table: HashTable<(i64, T)>,
-}
-
-impl<T> Default for Distinct<T> {
-    fn default() -> Self {
-        Distinct { table: HashTable::new() }
-    }
-}
-
-impl<T> Distinct<T> {
-    fn entry(&mut self, value: i64, new: impl FnOnce() -> T) -> &mut T {
-        let hash = |value: i64| (value as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        let entry = self.table.entry(hash(value), |(known, _)| *known == value, |(known, _)| hash(*known));
-        &mut entry.or_insert_with(|| (value, new())).into_mut().1
-    }
-}
-
-/// Integers by a dictionary if there are few distinct ones, else as streams of their bytes (8 wide) or as they are (4 wide).
-fn integers(values: Vec<i64>, width: usize) -> Values {
-    let mut known: Distinct<u32> = Distinct::default();
-    let (mut plain, mut numbers, mut distinct) = (Vec::new(), Vec::with_capacity(values.len()), 0);
-    for &value in &values {
-        let number = *known.entry(value, || {
-            plain.extend_from_slice(&value.to_le_bytes()[..width]);
-            distinct += 1;
-            distinct as u32 - 1
-        });
-        numbers.push(number);
-        if distinct > DISTINCT_INTEGERS_MAX {
-            break;
-        }
-    }
-    if distinct <= DISTINCT_INTEGERS_MAX && (distinct * 2 <= values.len() || distinct <= 64) {
-        return Values::Dictionary { numbers, distinct, plain };
-    }
-    if width == 8 {
-        return Values::Split(values);
-    }
-    Values::Fixed {
-        width,
-        bytes: values.iter().flat_map(|value| value.to_le_bytes().into_iter().take(width)).collect(),
-    }
 }
 
 fn required(values: Values, page_rows: usize) -> Column {

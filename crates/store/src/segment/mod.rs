@@ -6,7 +6,7 @@
 //! | [`order`] | which traces lie next to each other |
 //! | [`columns`] | which attributes get a column of their own |
 //! | [`layout`] | names, types and encodings of columns |
-//! | [`group`], [`lists`] | rows of a row group as columns |
+//! | [`group`], [`lists`], [`numbers`] | rows of a row group as columns |
 //! | [`encode`], [`delta`] | columns to the pages of a Parquet file |
 //! | [`arrays`] | Arrow arrays for the small file |
 //! | [`mod@write`] | the files, aside, synced, renamed |
@@ -36,6 +36,7 @@ pub(crate) mod leaf;
 pub(crate) mod levels;
 pub(crate) mod lists;
 pub(crate) mod meta;
+pub(crate) mod numbers;
 pub(crate) mod order;
 pub(crate) mod page;
 pub(crate) mod parquet_file;

@@ -4,8 +4,8 @@
 //! operations in the same order, hence values in the same columns; side by side, every column repeats what zstd has just seen.
 //! Traces that are linked repeat each other's message and order ids, so they stay together as a family.
 //!
-//! Deliberately absent: moving a trace away from those of its time. Families change places only within a window as large as a
-//! block, so that a block's bounds of time stay as narrow as they would be.
+//! Deliberately absent: moving a trace far away from those of its time. Families change places only within a window: of a few
+//! blocks, or of two minutes if that is more than one block, so that bounds of time stay narrow enough to leave blocks out by.
 
 use std::ops::Range;
 
@@ -14,8 +14,12 @@ use model::TraceId;
 use crate::options::BLOCK_ROWS;
 use crate::segment::source::SortKey;
 
-/// Rows within which families change places.
-const WINDOW_ROWS: usize = BLOCK_ROWS;
+/// Rows within which families change places, at the most.
+const WINDOW_ROWS: usize = 8 * BLOCK_ROWS;
+/// Rows within which they do so even if their traces start far apart.
+const WINDOW_ROWS_MIN: usize = BLOCK_ROWS;
+/// How far apart the traces of a larger window start.
+const WINDOW_SPREAD_NS: u64 = 120_000_000_000;
 /// Families do not grow beyond so many rows: one that consumes from everyone would draw everything together.
 const FAMILY_ROWS_MAX: usize = 2048;
 /// Traces that start further apart are no family: the block of the earlier one would get the time of the later one.
@@ -38,15 +42,38 @@ pub(super) fn arrange(keys: &[SortKey], links: impl Iterator<Item = [Named; 2]>)
     let keys_of = |trace: u32| &keys[rows(trace)];
     let operations: Vec<u32> =
         by_family.iter().flat_map(|&(_, trace)| keys_of(trace)).map(|key| key.operation).collect();
-    let mut row = 0;
-    let family = |members| {
-        let start = row;
+    let (mut row, mut windows) = (0, Windows::default());
+    let mut sorted = Vec::new();
+    for members in by_family.chunk_by(|a, b| a.0 == b.0) {
+        let from = row;
         row += rows_of(members, &traces);
-        Family { window: start / WINDOW_ROWS, operations: &operations[start..row], members }
-    };
-    let mut sorted: Vec<Family<'_>> = by_family.chunk_by(|a, b| a.0 == b.0).map(family).collect();
+        let window = windows.next(from, keys_of(members[0].1)[0].trace_start);
+        sorted.push(Family { window, operations: &operations[from..row], members });
+    }
     sorted.sort_by(|a, b| (a.window, a.operations).cmp(&(b.window, b.operations)));
     sorted.iter().flat_map(|family| family.members).map(|&(_, trace)| rows(trace)).collect()
+}
+
+/// Cuts rows into windows.
+#[derive(Default)]
+struct Windows {
+    number: usize,
+    first_row: usize,
+    /// The start of the first trace; `None` before there is one.
+    first_start: Option<u64>,
+}
+
+impl Windows {
+    /// The window of a family that begins at a row, with a trace that starts then; both only grow.
+    fn next(&mut self, row: usize, trace_start: u64) -> usize {
+        let first_start = *self.first_start.get_or_insert(trace_start);
+        let rows = row - self.first_row;
+        let is_wide = trace_start - first_start > WINDOW_SPREAD_NS;
+        if rows >= WINDOW_ROWS || (rows >= WINDOW_ROWS_MIN && is_wide) {
+            *self = Windows { number: self.number + 1, first_row: row, first_start: Some(trace_start) };
+        }
+        self.number
+    }
 }
 
 /// Traces that stay together.
@@ -167,12 +194,20 @@ mod tests {
 
     #[test]
     fn windows_and_families_are_bounded() {
-        // Guarantees that a trace stays among those of its time however alike others are, and that a family stops growing.
+        // Guarantees that a trace stays among those of its time however alike others are: in windows of a block when traces start far
+        // apart, of eight when they do not; and that a family stops growing.
         let large: Vec<u32> = vec![3; FAMILY_ROWS_MAX];
-        let traces: Vec<(u8, u64, &[u32])> =
-            (0..9).map(|n| (n, u64::from(n), if n % 2 == 0 { &large[..] } else { &[1] })).collect();
-        let keys = keys(&traces);
-        assert_eq!(arranged(&keys, &[]), [1, 3, 5, 0, 2, 4, 6, 7, 8]);
-        assert_eq!(arranged(&keys, &[[(0, 0), (8, 8)], [(2, 2), (3, 3)]]), [1, 3, 5, 0, 2, 4, 6, 7, 8]);
+        let of = |count: u8, apart: u64| -> Vec<(u8, u64, &[u32])> {
+            let trace = |n: u8| (n, u64::from(n) * apart, if n.is_multiple_of(2) { &large[..] } else { &[1][..] });
+            (0..count).map(trace).collect()
+        };
+        let far = keys(&of(9, 40));
+        assert_eq!(arranged(&far, &[]), [1, 3, 5, 0, 2, 4, 6, 7, 8]);
+        assert_eq!(arranged(&far, &[[(0, 0), (320, 8)], [(80, 2), (120, 3)]]), [1, 3, 5, 0, 2, 4, 6, 7, 8]);
+        let near = arranged(&keys(&of(9, 1)), &[]);
+        assert_eq!(near, [1, 3, 5, 7, 0, 2, 4, 6, 8]);
+        let many = arranged(&keys(&of(80, 0)), &[]);
+        let first = many.iter().position(|&n| n == 65).expect("every trace is there");
+        assert!(many[..first].iter().all(|&n| n < 65), "{many:?}");
     }
 }

@@ -369,7 +369,7 @@ fn scope_hashes(batch: &SpanBatch, scope: &model::Scope) -> Vec<u64> {
     let pairs = |level: Level, pool: &Attributes, range: &std::ops::Range<u32>| {
         let pair = |index: u32| {
             let (key, value) = (pool.keys[index as usize], pool.values[index as usize]);
-            pair_hash(level, batch.text.hash(key), value.comparison_hash(&batch.text))
+            pair_hash(level, batch.text.hash(key), value.filter_hash(&batch.text, key))
         };
         range.clone().map(pair).collect::<Vec<_>>()
     };
