@@ -32,12 +32,16 @@ export async function loadFlow(traceId: string, spanId: string | null, signal: A
       span.scope += scopeBase;
       spans.push(span);
     }
-    const whole = page.next_cursor === null;
+    const cursor = page.next_cursor;
+    const whole = cursor === null;
+    // On its way while what is here is put together.
+    const coming = whole ? null : api.flowSpans(traceId, { span_id: spanId, limit: PAGE, cursor }, signal);
+    coming?.catch(() => undefined);
     if (whole || told === 0 || spans.length >= told * 8) {
       told = spans.length;
       show({ flow, spans: whole ? spans : spans.slice(), resources, scopes }, whole);
     }
-    if (whole) return;
-    page = await api.flowSpans(traceId, { span_id: spanId, limit: PAGE, cursor: page.next_cursor }, signal);
+    if (!coming) return;
+    page = await coming;
   }
 }

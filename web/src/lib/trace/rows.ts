@@ -6,6 +6,8 @@ export interface Rows {
   node: Int32Array;
   depth: Uint16Array;
   count: number;
+  /** The greatest depth of any row. */
+  deepest: number;
   /** The row of each span and of each extra; -1 for what is not visible. */
   spanRow: Int32Array;
   extraRow: Int32Array;
@@ -26,6 +28,7 @@ export function buildRows(model: TimelineModel, collapsed: ReadonlySet<Node>, ro
   const stack: Node[] = [];
   const depths: number[] = [];
   let count = 0;
+  let deepest = 0;
   const push = (list: readonly Node[], level: number) => {
     for (let index = list.length - 1; index >= 0; index -= 1) {
       stack.push(list[index] ?? 0);
@@ -38,12 +41,13 @@ export function buildRows(model: TimelineModel, collapsed: ReadonlySet<Node>, ro
     const level = depths.pop() ?? 0;
     node[count] = at;
     depth[count] = Math.min(level, DEEPEST);
+    if (level > deepest) deepest = level;
     if (at >= 0) spanRow[at] = count;
     else extraRow[~at] = count;
     count += 1;
     if (!collapsed.has(at)) push(childrenOf(model, at), level + 1);
   }
-  return { node, depth, count, spanRow, extraRow };
+  return { node, depth, count, deepest, spanRow, extraRow };
 }
 
 export function rowOf(rows: Rows, node: Node): number {
