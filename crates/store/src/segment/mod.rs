@@ -83,6 +83,7 @@ pub(crate) struct Segment {
     /// Its resources and scopes, without spans.
     context: SpanBatch,
     spans: ParquetFile,
+    cache: Arc<PageCache>,
 }
 
 impl Segment {
@@ -113,6 +114,7 @@ impl Segment {
             directory: directory.to_owned(),
             context: read_scopes(&parquet(filenames::SCOPES, 0)?)?,
             spans: parquet(filenames::SPANS, 1)?,
+            cache: Arc::clone(cache),
             index,
             meta,
         };
@@ -138,7 +140,8 @@ impl Segment {
 
     /// Reads all rows of a trace, if the segment has any.
     pub(crate) fn trace(&self, id: TraceId) -> Result<Option<SpanBatch>, ReadError> {
-        self.trace_with(id, &Projection::all())
+        let places = self.index.trace_rows(hash_text(&id.0))?;
+        if places.is_empty() { Ok(None) } else { Ok(self.traces(&[id], places)?.pop().flatten()) }
     }
 
     /// Reads some of all rows of a trace.

@@ -17,15 +17,26 @@ const TRACES: u64 = 40;
 const LONG: Duration = Duration::from_mins(1);
 
 fn stored_trace(snapshot: &Snapshot, id: TraceId) -> BTreeMap<SpanKey, String> {
-    let batches = snapshot.trace(id).unwrap();
-    batches.iter().flat_map(model::SpanBatch::spans).map(|span| (span.key(), normal_form(span))).collect()
+    forms(&snapshot.trace(id).unwrap())
+}
+
+/// The spans of records, oldest record first.
+fn forms(records: &[model::SpanBatch]) -> BTreeMap<SpanKey, String> {
+    records.iter().flat_map(model::SpanBatch::spans).map(|span| (span.key(), normal_form(span))).collect()
 }
 
 fn assert_same(store: &Store, reference: &ReferenceStore, when: &str) {
     let snapshot = store.snapshot();
-    for number in 0..TRACES {
-        let id = trace_id(number);
-        assert_eq!(stored_trace(&snapshot, id), reference.trace(id), "trace {number} {when}");
+    // What was read a moment ago comes from memory.
+    for time in ["the first time", "again"] {
+        let ids: Vec<TraceId> = (0..TRACES).map(trace_id).collect();
+        for &id in &ids {
+            assert_eq!(stored_trace(&snapshot, id), reference.trace(id), "trace {id} {time} {when}");
+        }
+        let together = snapshot.traces(&ids).unwrap();
+        for (id, batches) in ids.iter().zip(together) {
+            assert_eq!(forms(&batches), reference.trace(*id), "trace {id} of many {time} {when}");
+        }
     }
     assert!(snapshot.trace(trace_id(TRACES + 1)).unwrap().is_empty());
     assert_parts(&snapshot, reference, when);
