@@ -75,7 +75,7 @@ describe("a part of a flow", () => {
     expect(session.active).toBe(2);
     session.activate(0);
     expect(session.top).toBeNull();
-    expect(session.rows.count).toBe(5);
+    expect(session.rows.count).toBe(4);
   });
 });
 
