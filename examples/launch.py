@@ -55,8 +55,10 @@ class Process:
     def __init__(self, name, command, environment, stdin=subprocess.DEVNULL):
         self.name = name
         self.log = tempfile.NamedTemporaryFile(prefix=f"longspan-{name}-", suffix=".log")
+        # In a session of its own: Ctrl-C is for whoever started us, who then ends everything in order.
         self.process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdin=stdin, stdout=subprocess.PIPE, stderr=self.log, text=True)
+            command, env={**os.environ, **environment}, stdin=stdin, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            start_new_session=True)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         try:
@@ -149,3 +151,9 @@ class Shop:
     def url(self):
         """Where orders are taken."""
         return f"http://127.0.0.1:{self.services['order'].said['port']}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--install"]:
+        raise SystemExit("usage: launch.py --install; to see a shop: run.py rabbitmq | kafka")
+    install()

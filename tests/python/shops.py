@@ -75,7 +75,8 @@ def eventually(ask, is_settled):
     deadline = time.monotonic() + SETTLE_LIMIT_S
     while not is_settled(answer := ask()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not settled after {SETTLE_LIMIT_S} s: {json.dumps(answer, indent=1)}")
+            shown = ways(answer) if isinstance(answer, dict) and "hops" in answer else json.dumps(answer)
+            raise AssertionError(f"not settled after {SETTLE_LIMIT_S} s: {shown}")
         time.sleep(PAUSE_S)
     return answer
 

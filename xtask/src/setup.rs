@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: installs what the tests need and says what it installs; present things are passed over.
 //!
-//! Needed: Node with npm, Python with venv, Chromium, the pinned Python clients, the npm packages of `tests/js` and `web`.
+//! Needed: Node with npm, Python with venv, Chromium, RabbitMQ, Java with Maven and by it Kafka's broker, the pinned Python clients, the
+//! npm packages of `tests/js` and `web`, and what the shops of `examples` run with.
 //! Everything but Debian's packages stays inside the checkout (`.test-env`, `node_modules`). Toolchains are not installed, only
 //! asked for: people have their own way of getting Rust, Node and Python.
 
@@ -72,10 +73,51 @@ fn parts() -> Vec<Part> {
             install: || apt(&["chromium", "fonts-dejavu-core"]),
         },
         Part {
+            name: "RabbitMQ",
+            by_hand: "apt-get install rabbitmq-server",
+            check: || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").is_file(),
+            install: || apt(&["rabbitmq-server"]),
+        },
+        Part {
+            name: "Java and Maven",
+            by_hand: "apt-get install openjdk-17-jre-headless maven",
+            check: || output("java", &["-version"]).is_ok() && output("mvn", &["--version"]).is_ok(),
+            install: || apt(&["openjdk-17-jre-headless", "maven"]),
+        },
+        Part {
+            name: "Apache Kafka's broker (tests/brokers/kafka → .test-env/kafka)",
+            by_hand: "python3 tests/brokers/kafka.py --install",
+            check: || {
+                is_current(
+                    &files::root().join("tests/brokers/kafka/pom.xml"),
+                    &files::root().join(".test-env/kafka/pom.xml"),
+                )
+            },
+            install: || python_script(&["tests/brokers/kafka.py", "--install"]),
+        },
+        Part {
+            name: "what the examples run with (.test-env/examples, examples/node_modules)",
+            by_hand: "python3 examples/launch.py --install",
+            check: || {
+                npm_is_current("examples")
+                    && is_current(
+                        &files::root().join("examples/requirements.txt"),
+                        &files::root().join(".test-env/examples/installed-requirements.txt"),
+                    )
+            },
+            install: || python_script(&["examples/launch.py", "--install"]),
+        },
+        Part {
             name: "the Python clients (tests/python/requirements.txt → .test-env/python)",
             by_hand: "python3 -m venv .test-env/python && .test-env/python/bin/pip install -r tests/python/requirements.txt",
             check: || is_current(&requirements(), &python_folder().join("installed-requirements.txt")),
-            install: install_python_clients,
+            install: || install_python_clients(&requirements(), &python_folder()),
+        },
+        Part {
+            name: "the older Python clients (tests/python/requirements-older.txt → .test-env/python-older)",
+            by_hand: "python3 -m venv .test-env/python-older && .test-env/python-older/bin/pip install -r tests/python/requirements-older.txt",
+            check: || is_current(&older_requirements(), &older_python_folder().join("installed-requirements.txt")),
+            install: || install_python_clients(&older_requirements(), &older_python_folder()),
         },
         Part {
             name: "the JavaScript clients and Playwright (tests/js)",
@@ -110,6 +152,14 @@ fn python_folder() -> PathBuf {
 
 fn requirements() -> PathBuf {
     files::root().join("tests/python/requirements.txt")
+}
+
+fn older_python_folder() -> PathBuf {
+    files::root().join(".test-env/python-older")
+}
+
+fn older_requirements() -> PathBuf {
+    files::root().join("tests/python/requirements-older.txt")
 }
 
 /// Fails with what to get when a toolchain is absent or too old.
@@ -150,7 +200,14 @@ fn python_works(code: &str) -> bool {
     output("python3", &["-c", code]).is_ok()
 }
 
-/// Debian's packages, the list refreshed first: a fresh machine has none.
+fn python_script(args: &[&str]) -> Result<()> {
+    let mut python = Command::new("python3");
+    python.args(args).current_dir(files::root());
+    steps::run(&mut python, INSTALL_LIMIT)
+}
+
+/// Debian's packages, the list refreshed first: a fresh machine has none. Services that come with them are not started: a broker of the
+/// tests runs only as long as they do.
 fn apt(packages: &[&str]) -> Result<()> {
     if output("id", &["-u"])?.trim() != "0" {
         bail!(
@@ -160,22 +217,26 @@ fn apt(packages: &[&str]) -> Result<()> {
     }
     let apt_get = |args: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(args).stdout(Stdio::null());
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1")
+            .args(["-q", "-y"])
+            .args(args)
+            .stdout(Stdio::null());
         steps::run(&mut command, INSTALL_LIMIT)
     };
     apt_get(&["update"])?;
     apt_get(&[&["install", "--no-install-recommends"], packages].concat())
 }
 
-fn install_python_clients() -> Result<()> {
-    let folder = python_folder();
+fn install_python_clients(requirements: &Path, folder: &Path) -> Result<()> {
     let mut venv = Command::new("python3");
     venv.args([OsStr::new("-m"), OsStr::new("venv"), OsStr::new("--clear"), folder.as_os_str()]);
     steps::run(&mut venv, INSTALL_LIMIT)?;
-    let mut pip = Command::new(python());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(requirements());
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(requirements);
     steps::run(&mut pip, INSTALL_LIMIT)?;
-    std::fs::copy(requirements(), folder.join("installed-requirements.txt"))?;
+    std::fs::copy(requirements, folder.join("installed-requirements.txt"))?;
     Ok(())
 }
 
