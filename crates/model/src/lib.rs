@@ -14,6 +14,7 @@
 //! | [`batch`] | [`SpanBatch`] itself |
 //! | [`span`] | reading one span of a batch |
 //! | [`merge`] | copying spans from batch to batch |
+//! | [`log`] | [`LogBatch`]: log records, with the parts of spans |
 //! | [`limits`] | what is kept of a hostile or broken span |
 //!
 //! Deliberately absent: any wire format, any file format, any I/O, and what spans mean (that is `flow`).
@@ -22,6 +23,7 @@ pub mod attributes;
 pub mod batch;
 pub mod id;
 pub mod limits;
+pub mod log;
 pub mod merge;
 pub mod nested;
 pub mod span;
@@ -32,6 +34,7 @@ pub use attributes::{Attributes, Level, Ranges};
 pub use batch::{Events, Link, Links, NOTE_TIME_OUT_OF_RANGE, Resource, Scope, SpanBatch, SpanRow};
 pub use id::{IdError, SpanId, TraceId};
 pub use limits::Limits;
+pub use log::{LogBatch, LogPlace, LogRef, LogRow};
 pub use merge::{BatchMerger, Source};
 pub use nested::Nested;
 pub use span::{AttributeRef, EventRef, LinkRef, SpanKey, SpanKind, SpanRef, StatusCode};

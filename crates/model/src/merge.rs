@@ -80,6 +80,11 @@ impl BatchMerger {
         out.push_span(row);
     }
 
+    /// Copies a value that no attribute has.
+    pub fn value(&mut self, source: &Source<'_>, value: Value) -> Value {
+        Texts { from: &source.batch.text, to: &mut self.out.text }.copy_value(value)
+    }
+
     /// How many spans were copied.
     pub fn len(&self) -> usize {
         self.out.len()

@@ -12,7 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, Lock, ReadFile, read_file, replace_file};
+use crate::disk::{Disk, Entry, Lock, ReadFile, read_file, replace_file};
 use crate::error::StoreError;
 use crate::filenames::{self, ASIDE};
 use crate::manifest::{Manifest, SegmentEntry};
@@ -199,6 +199,9 @@ impl Gathering<'_> {
             })?,
         };
         self.place(Path::new(filenames::FORMAT))?;
+        // Before the log: what an observer has written down covers log files that are in the copy or sealed, never later ones, so that
+        // a server on the copy tells it of every request that it has not seen. After the manifest: it has seen all that is sealed.
+        self.observer_files()?;
         let wal = filenames::wal_directory(Path::new(""));
         for directory in [wal.clone(), filenames::days_directory(Path::new(""))] {
             let directory = self.to.join(directory);
@@ -208,16 +211,28 @@ impl Gathering<'_> {
         for (sequence, _) in found.files.into_iter().filter(|(sequence, _)| *sequence > manifest.wal_sealed_through) {
             self.place(&filenames::wal_file(Path::new(""), sequence))?;
         }
-        manifest.segments.iter().try_for_each(|entry| self.segment(entry))?;
-        Ok(manifest.segments.len() as u64)
+        let directory = |entry: &SegmentEntry| filenames::segment_directory(Path::new(""), &entry.day, entry.id);
+        manifest.segments.iter().try_for_each(|entry| self.segment(&directory(entry)))?;
+        let directory = |entry: &SegmentEntry| filenames::log_segment_directory(Path::new(""), &entry.day, entry.id);
+        manifest.log_segments.iter().try_for_each(|entry| self.segment(&directory(entry)))?;
+        Ok((manifest.segments.len() + manifest.log_segments.len()) as u64)
     }
 
-    fn segment(&mut self, entry: &SegmentEntry) -> Result<(), Failed> {
-        let directory = filenames::segment_directory(Path::new(""), &entry.day, entry.id);
-        let target = self.to.join(&directory);
+    /// What the observer of the log has written down; its files are replaced as a whole, never changed.
+    fn observer_files(&mut self) -> Result<(), Failed> {
+        let directory = Path::new(filenames::OBSERVER);
+        match self.disk.list(&self.data.join(directory)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            _ => self.segment(directory),
+        }
+    }
+
+    fn segment(&mut self, directory: &Path) -> Result<(), Failed> {
+        let target = self.to.join(directory);
         self.disk.create_directories(&target).map_err(|error| Failed::For(unwritable(&target)(error)))?;
-        let files = self.disk.list(&self.data.join(&directory)).map_err(|error| self.failed(&directory, error))?;
-        files.iter().filter(|file| !file.is_directory).try_for_each(|file| self.place(&directory.join(&file.name)))
+        let files = self.disk.list(&self.data.join(directory)).map_err(|error| self.failed(directory, error))?;
+        let is_whole = |file: &&Entry| !file.is_directory && !file.name.ends_with(ASIDE);
+        files.iter().filter(is_whole).try_for_each(|file| self.place(&directory.join(&file.name)))
     }
 
     /// Puts one file into the copy, by its path below the directory.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::SpanBatch;
+use model::{LogBatch, SpanBatch};
 
 use crate::error::AppendError;
 use crate::memtable::Memtable;
@@ -32,13 +32,62 @@ pub struct Request {
     pub batch: SpanBatch,
 }
 
+/// A request of log records to be stored.
+#[derive(Debug)]
+pub struct LogRequest {
+    /// The sender's format, as `wire` numbers it: at least [`crate::LOG_FORMATS_FROM`].
+    pub format: u8,
+    /// When it was received.
+    pub received_unix_nano: u64,
+    /// Its bytes, decompressed.
+    pub body: Bytes,
+    /// What was decoded from them and admitted.
+    pub batch: LogBatch,
+}
+
+/// What was decoded from a request.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    Spans(Box<SpanBatch>),
+    Logs(LogBatch),
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::Spans(Box::default())
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        match self {
+            Batch::Spans(batch) => batch.is_empty(),
+            Batch::Logs(batch) => batch.is_empty(),
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Batch::Spans(batch) => batch.heap_bytes(),
+            Batch::Logs(batch) => batch.heap_bytes(),
+        }
+    }
+
+    fn shrink_to_fit(&mut self) {
+        match self {
+            Batch::Spans(batch) => batch.shrink_to_fit(),
+            Batch::Logs(batch) => batch.shrink_to_fit(),
+        }
+    }
+}
+
 /// Called once, when a batch is durable and searchable or was refused.
 pub type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 struct Pending {
     record: Encoded,
     received_unix_nano: u64,
-    batch: SpanBatch,
+    batch: Batch,
     done: Done,
 }
 
@@ -83,7 +132,17 @@ impl CommitQueue {
 
     /// Queues a request; compresses and checksums it on the caller's thread. Where no span was admitted nothing is stored.
     pub(crate) fn push(&self, request: Request, done: Done) {
-        let Request { format, received_unix_nano, body, mut batch } = request;
+        let Request { format, received_unix_nano, body, batch } = request;
+        self.push_batch((format, received_unix_nano), body, Batch::Spans(Box::new(batch)), done);
+    }
+
+    /// As [`CommitQueue::push`], for log records.
+    pub(crate) fn push_logs(&self, request: LogRequest, done: Done) {
+        let LogRequest { format, received_unix_nano, body, batch } = request;
+        self.push_batch((format, received_unix_nano), body, Batch::Logs(batch), done);
+    }
+
+    fn push_batch(&self, (format, received_unix_nano): (u8, u64), body: Bytes, mut batch: Batch, done: Done) {
         if batch.is_empty() {
             let closed = self.lock().closed;
             return done(if closed { Err(AppendError::Closed) } else { Ok(()) });
@@ -256,7 +315,7 @@ impl Committer {
         let stats = active.stats();
         let asked = asked.is_some_and(|memtable| Arc::ptr_eq(memtable, &active));
         let wal_is_half_full = self.active_wal_bytes > self.options.wal_bytes_max / 2;
-        stats.bytes >= self.options.memtable_bytes_max || ((asked || wal_is_half_full) && stats.spans > 0)
+        stats.bytes >= self.options.memtable_bytes_max || ((asked || wal_is_half_full) && !stats.is_empty())
     }
 
     fn commit(&mut self, mut pending: Vec<Pending>) {
@@ -324,7 +383,17 @@ impl Committer {
         }
     }
 
-    fn apply(&self, batch: SpanBatch, received_unix_nano: u64) {
+    fn apply(&self, batch: Batch, received_unix_nano: u64) {
+        match batch {
+            Batch::Spans(batch) => self.apply_spans(*batch, received_unix_nano),
+            Batch::Logs(batch) => {
+                self.metrics.logs_applied.add(batch.len() as u64);
+                self.tables.active().apply_logs(batch, self.options.clock.now_unix_nano());
+            }
+        }
+    }
+
+    fn apply_spans(&self, batch: SpanBatch, received_unix_nano: u64) {
         if !batch.is_empty() {
             self.metrics.spans_applied.add(batch.len() as u64);
             let batch = self.tables.active().apply(batch, self.options.clock.now_unix_nano());

@@ -11,6 +11,8 @@
 //!     scopes.parquet            resources and scopes the spans refer to
 //!     index.bin                 where each trace lies; filters and bounds of each block
 //!     segment.json              what the files are and their checksums; written last
+//!   days/2026-11-20/logs-00000000000000000004/
+//!     logs.parquet              one row a log record, by time; the other files as above
 //!   days/unplaced/…             spans whose clocks cannot be trusted
 //!   days/2026-11-13.dropped/    a day that is being removed
 //!   quarantine/                 what could not be read, moved out of the way
@@ -26,6 +28,8 @@ pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// Spans of a segment.
 pub(crate) const SPANS: &str = "spans.parquet";
+/// Log records of a segment of log records.
+pub(crate) const LOGS: &str = "logs.parquet";
 /// Resources and scopes of a segment.
 pub(crate) const SCOPES: &str = "scopes.parquet";
 /// The index of a segment.
@@ -36,6 +40,9 @@ pub(crate) const SEGMENT: &str = "segment.json";
 pub(crate) const UNPLACED: &str = "unplaced";
 /// The end of the name of a segment directory that is being written.
 pub(crate) const ASIDE: &str = ".tmp";
+
+/// Where the observer of the log keeps what it knows, see [`crate::Observer`].
+pub(crate) const OBSERVER: &str = "flow";
 
 /// The end of the name of a day that retention is removing.
 pub(crate) const DROPPED: &str = ".dropped";
@@ -91,6 +98,19 @@ pub(crate) fn day_directory(data: &Path, day: &str) -> PathBuf {
 /// A segment's directory.
 pub(crate) fn segment_directory(data: &Path, day: &str, id: u64) -> PathBuf {
     day_directory(data, day).join(format!("{id:020}"))
+}
+
+/// The beginning of the name of a directory of a segment of log records.
+const LOG_SEGMENT_PREFIX: &str = "logs-";
+
+/// The directory of a segment of log records.
+pub(crate) fn log_segment_directory(data: &Path, day: &str, id: u64) -> PathBuf {
+    day_directory(data, day).join(format!("{LOG_SEGMENT_PREFIX}{id:020}"))
+}
+
+/// The id in the name of such a directory.
+pub(crate) fn log_segment_id(name: &str) -> Option<u64> {
+    number(name.strip_prefix(LOG_SEGMENT_PREFIX)?)
 }
 
 /// Where unreadable things are put.

@@ -18,6 +18,7 @@
 //! | [`wal`], [`commit`] | step append |
 //! | [`memtable`], [`tables`] | step apply; what is live |
 //! | [`segment`], [`manifest`], [`seal`], [`retention`] | step seal, retention |
+//! | [`logs`] | log records beside the spans |
 //! | [`compact`] | step compact: small segments of a day become one |
 //! | [`open`] | start and replay |
 //! | [`observe`] | who is told of every batch, over restarts |
@@ -38,6 +39,7 @@ mod damage;
 pub mod disk;
 pub mod error;
 mod filenames;
+pub mod logs;
 mod manifest;
 mod memtable;
 pub mod metrics;
@@ -56,8 +58,10 @@ pub mod wal;
 pub mod walk;
 
 pub use catalog::Catalog;
-pub use commit::{Done, Request};
+pub use commit::{Done, LogRequest, Request};
 pub use error::{AppendError, ReadError, StoreError};
+pub use logs::LOG_FORMATS_FROM;
+pub use logs::part::{LogPart, LogSelection};
 pub use metrics::Metrics;
 pub use observe::Observer;
 pub use open::Replay;

@@ -30,6 +30,9 @@ pub(crate) struct Manifest {
     pub(crate) next_segment_id: u64,
     pub(crate) wal_sealed_through: u64,
     pub(crate) segments: Vec<SegmentEntry>,
+    /// Segments of log records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) log_segments: Vec<SegmentEntry>,
 }
 
 impl Manifest {
@@ -81,6 +84,7 @@ mod tests {
             next_segment_id: 3,
             wal_sealed_through: 2,
             segments: vec![SegmentEntry { id: 1, day: "2026-11-20".into() }],
+            log_segments: vec![SegmentEntry { id: 2, day: "2026-11-20".into() }],
         };
         let bytes = manifest.to_bytes();
         assert_eq!(Manifest::from_bytes(&bytes), Some(manifest));

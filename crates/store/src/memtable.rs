@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
 use model::text::hash_text;
-use model::{NOTE_TIME_OUT_OF_RANGE, SpanBatch, StatusCode, TraceId};
+use model::{LogBatch, NOTE_TIME_OUT_OF_RANGE, SpanBatch, StatusCode, TraceId};
 
 use crate::catalog::Catalog;
+use crate::logs::table::{HeldLogs, LogTable};
 use crate::snapshot::ServiceBounds;
 
 /// A batch in memory, with what a search wants to know before it looks inside.
@@ -64,6 +65,7 @@ struct Inner {
     batches: Vec<Arc<HeldBatch>>,
     traces: RowIndex,
     link_targets: RowIndex,
+    logs: LogTable,
     spans: usize,
     bytes: usize,
     wal_first: u64,
@@ -78,11 +80,21 @@ struct Inner {
 pub(crate) struct MemtableStats {
     pub(crate) spans: usize,
     pub(crate) traces: usize,
+    pub(crate) logs: usize,
     pub(crate) bytes: usize,
     pub(crate) first_applied_unix_nano: u64,
     pub(crate) last_applied_unix_nano: u64,
     /// The earliest and latest start of spans whose time can be right.
     pub(crate) placed_starts: Option<(u64, u64)>,
+    /// The same of log records.
+    pub(crate) placed_log_times: Option<(u64, u64)>,
+}
+
+impl MemtableStats {
+    /// Whether there is nothing to be sealed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans == 0 && self.logs == 0
+    }
 }
 
 impl Memtable {
@@ -117,7 +129,7 @@ impl Memtable {
                 }
             }
         }
-        if inner.batches.is_empty() {
+        if inner.is_empty() {
             inner.first_applied_unix_nano = now_unix_nano;
         }
         inner.last_applied_unix_nano = now_unix_nano;
@@ -125,6 +137,26 @@ impl Memtable {
         inner.bytes += bytes + batch.len() * INDEX_BYTES_PER_SPAN;
         inner.batches.push(Arc::clone(&held));
         Arc::clone(batch)
+    }
+
+    /// Makes a batch of log records searchable.
+    pub(crate) fn apply_logs(&self, batch: LogBatch, now_unix_nano: u64) {
+        let mut inner = self.inner.write().expect("no thread panics while it holds a memtable");
+        if inner.is_empty() {
+            inner.first_applied_unix_nano = now_unix_nano;
+        }
+        inner.last_applied_unix_nano = now_unix_nano;
+        inner.bytes += inner.logs.apply(batch);
+    }
+
+    /// The batches of log records applied so far, oldest first.
+    pub(crate) fn log_batches(&self) -> Vec<Arc<HeldLogs>> {
+        self.read().logs.batches.clone()
+    }
+
+    /// Log records of a trace.
+    pub(crate) fn logs_of_trace(&self, id: TraceId) -> Vec<(Arc<HeldLogs>, u32)> {
+        self.read().logs.trace(id)
     }
 
     /// Says that WAL files up to `sequence` belong to this memtable.
@@ -143,10 +175,12 @@ impl Memtable {
         MemtableStats {
             spans: inner.spans,
             traces: inner.traces.keys(),
+            logs: inner.logs.records,
             bytes: inner.bytes,
             first_applied_unix_nano: inner.first_applied_unix_nano,
             last_applied_unix_nano: inner.last_applied_unix_nano,
             placed_starts: inner.placed_starts,
+            placed_log_times: inner.logs.placed_times,
         }
     }
 
@@ -169,17 +203,21 @@ impl Memtable {
 }
 
 impl Inner {
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.logs.batches.is_empty()
+    }
+
     fn resolve(&self, rows: Vec<(u32, u32)>) -> Vec<(Arc<SpanBatch>, u32)> {
         rows.into_iter().map(|(batch, row)| (Arc::clone(&self.batches[batch as usize].batch), row)).collect()
     }
 }
 
 /// About what the two indexes cost, for the memory budget.
-const INDEX_BYTES_PER_SPAN: usize = 24;
+pub(crate) const INDEX_BYTES_PER_SPAN: usize = 24;
 
 /// From a trace id to rows: a hash table of list heads, and lists threaded through one vector.
 #[derive(Debug, Default)]
-struct RowIndex {
+pub(crate) struct RowIndex {
     heads: HashTable<(TraceId, u32)>,
     entries: Vec<RowEntry>,
 }
@@ -193,7 +231,7 @@ struct RowEntry {
 }
 
 impl RowIndex {
-    fn insert(&mut self, id: TraceId, batch: u32, row: u32) {
+    pub(crate) fn insert(&mut self, id: TraceId, batch: u32, row: u32) {
         let number = self.entries.len() as u32;
         let hash = hash_text(&id.0);
         let mut previous = number;
@@ -205,7 +243,7 @@ impl RowIndex {
         self.entries.push(RowEntry { batch, row, previous });
     }
 
-    fn rows(&self, id: TraceId) -> Vec<(u32, u32)> {
+    pub(crate) fn rows(&self, id: TraceId) -> Vec<(u32, u32)> {
         let mut rows = Vec::new();
         let head = self.heads.find(hash_text(&id.0), |(known, _)| *known == id);
         let mut at = head.map(|&(_, entry)| entry);

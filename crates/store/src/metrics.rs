@@ -47,6 +47,8 @@ impl Durations {
 pub struct Metrics {
     /// Spans made searchable, replayed ones included.
     pub spans_applied: Counter,
+    /// Log records made searchable, replayed ones included.
+    pub logs_applied: Counter,
     /// Bytes written to the WAL.
     pub wal_bytes_written: Counter,
     /// Writes or syncs of the WAL that failed.

@@ -1,16 +1,20 @@
 //! Opening a data directory: lock, format, manifest, segments, and the replay of the WAL.
 
+mod logs;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::SpanBatch;
+use model::{LogBatch, SpanBatch};
 
+pub(crate) use self::logs::SealedLogs;
 use crate::disk::{Disk, Lock, read_file, replace_file, sync_parents};
 use crate::error::{ReadError, StoreError};
 use crate::filenames::{self, ASIDE, DROPPED};
+use crate::logs::LOG_FORMATS_FROM;
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
@@ -24,6 +28,12 @@ use crate::wal::{WalContents, WalFiles, WalWriter, list_wal, read_wal};
 pub trait Replay: Send + Sync {
     /// The spans that were admitted of a request; or why it cannot be decoded any more.
     fn decode(&self, format: u8, received_unix_nano: u64, body: &[u8]) -> Result<SpanBatch, String>;
+
+    /// The same of log records, for formats from [`crate::LOG_FORMATS_FROM`] on.
+    fn decode_logs(&self, format: u8, received_unix_nano: u64, body: &[u8]) -> Result<LogBatch, String> {
+        let _ = (received_unix_nano, body);
+        Err(format!("format {format} is unknown"))
+    }
 }
 
 /// Everything a store begins with.
@@ -39,6 +49,7 @@ pub(crate) struct Opened {
     pub(crate) active: Arc<Memtable>,
     pub(crate) wal: WalWriter,
     pub(crate) wal_bytes: u64,
+    pub(crate) logs: SealedLogs,
 }
 
 pub(crate) fn open(
@@ -57,16 +68,17 @@ pub(crate) fn open(
         disk.create_directories(&directory).map_err(unwritable)?;
     }
     disk.sync_directory(data).map_err(unwritable)?;
-    let Sealed { manifest, segments, unreadable } = open_segments(disk, data, metrics, cache)?;
+    let Sealed { manifest, segments, unreadable, logs } = open_segments(disk, data, metrics, cache)?;
     if !has_format {
         // Written last, so that a directory with it is whole: its name is durable and it has a manifest.
         sync_parents(disk, data).map_err(unwritable)?;
         replace_file(disk, &data.join(filenames::FORMAT), format!("{FORMAT_VERSION}\n").as_bytes())
             .map_err(unwritable)?;
     }
-    let sequence_used = segments.iter().map(|segment| segment.meta.wal_last).max().unwrap_or(0);
+    let of_logs = logs.segments.iter().map(|segment| segment.meta.wal_last);
+    let sequence_used = segments.iter().map(|segment| segment.meta.wal_last).chain(of_logs).max().unwrap_or(0);
     let replayed = replay_wal(options, replay, metrics, manifest.wal_sealed_through, sequence_used)?;
-    Ok(Opened { lock, manifest, segments, unreadable, ..replayed.into_opened(disk, data)? })
+    Ok(Opened { lock, manifest, segments, unreadable, logs, ..replayed.into_opened(disk, data)? })
 }
 
 /// Whether the directory has a format; one that this program does not know is an error.
@@ -95,7 +107,7 @@ fn open_segments(
     metrics: &Metrics,
     cache: &Arc<PageCache>,
 ) -> Result<Sealed, StoreError> {
-    let Found { places, dropped_days } = find_segments(disk, data)?;
+    let Found { places, log_places, dropped_days } = find_segments(disk, data)?;
     let loaded = Manifest::load(disk, data).map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     let known = loaded.is_some();
     let mut manifest = loaded.unwrap_or_else(|| made_anew(&places));
@@ -110,21 +122,27 @@ fn open_segments(
             }
         }
     }
-    let entries_before = manifest.segments.len();
+    if !known {
+        logs::name_all(&mut manifest, &log_places);
+    }
+    logs::remove_strangers(disk, data, &mut manifest, &log_places, &dropped_days);
+    let entries_before = manifest.segments.len() + manifest.log_segments.len();
     let (mut segments, unreadable) = open_or_quarantine(disk, data, metrics, cache, &mut manifest);
+    let logs = logs::open_or_quarantine(disk, data, metrics, cache, &mut manifest);
     segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
     if !known {
-        let sealed_through = segments.iter().map(|segment| segment.meta.wal_sealed_through()).max();
+        let of_logs = logs.segments.iter().map(|segment| segment.meta.wal_sealed_through());
+        let sealed_through = segments.iter().map(|segment| segment.meta.wal_sealed_through()).chain(of_logs).max();
         manifest.wal_sealed_through = sealed_through.unwrap_or(0);
     }
     let save = || manifest.save(disk, data);
     for day in &dropped_days {
         remove_dropped_day(disk, data, day, save)?;
     }
-    if !known || entries_before != manifest.segments.len() {
+    if !known || entries_before != manifest.segments.len() + manifest.log_segments.len() {
         save().map_err(StoreError::io(data.join(filenames::MANIFEST)))?;
     }
-    Ok(Sealed { manifest, segments, unreadable })
+    Ok(Sealed { manifest, segments, unreadable, logs })
 }
 
 /// What is sealed.
@@ -132,6 +150,7 @@ struct Sealed {
     manifest: Manifest,
     segments: Vec<Arc<Segment>>,
     unreadable: Vec<SegmentEntry>,
+    logs: SealedLogs,
 }
 
 /// A manifest that names all segments that are there.
@@ -140,6 +159,7 @@ fn made_anew(places: &[(String, u64)]) -> Manifest {
         next_segment_id: places.iter().map(|(_, id)| id + 1).max().unwrap_or(1),
         wal_sealed_through: 0,
         segments: places.iter().map(|(day, id)| SegmentEntry { id: *id, day: day.clone() }).collect(),
+        log_segments: Vec::new(),
     }
 }
 
@@ -228,6 +248,8 @@ fn quarantine(disk: &dyn Disk, data: &Path, path: &Path) -> Result<(), StoreErro
 struct Found {
     /// Day and id of each segment.
     places: Vec<(String, u64)>,
+    /// The same of segments of log records.
+    log_places: Vec<(String, u64)>,
     /// Days that retention has moved aside.
     dropped_days: Vec<String>,
 }
@@ -242,7 +264,7 @@ fn find_segments(disk: &dyn Disk, data: &Path) -> Result<Found, StoreError> {
                 found.dropped_days.push(dropped.to_owned());
             }
             _ if day.is_directory && filenames::is_day(&day.name) => {
-                find_segments_of_day(disk, data, &day.name, &mut found.places)?;
+                find_segments_of_day(disk, data, &day.name, &mut found)?;
             }
             _ => tracing::warn!(path = %days.join(&day.name).display(), "not a day; left alone"),
         }
@@ -250,18 +272,18 @@ fn find_segments(disk: &dyn Disk, data: &Path) -> Result<Found, StoreError> {
     Ok(found)
 }
 
-fn find_segments_of_day(
-    disk: &dyn Disk,
-    data: &Path,
-    day: &str,
-    places: &mut Vec<(String, u64)>,
-) -> Result<(), StoreError> {
+fn find_segments_of_day(disk: &dyn Disk, data: &Path, day: &str, found: &mut Found) -> Result<(), StoreError> {
     let directory = filenames::day_directory(data, day);
     for entry in disk.list(&directory).map_err(StoreError::io(&directory))? {
         let path = directory.join(&entry.name);
-        let unfinished = entry.name.strip_suffix(ASIDE).and_then(filenames::segment_id);
+        let unfinished = entry.name.strip_suffix(ASIDE);
+        let unfinished = unfinished.and_then(|name| filenames::segment_id(name).or(filenames::log_segment_id(name)));
+        if let Some(id) = filenames::log_segment_id(&entry.name).filter(|_| entry.is_directory) {
+            found.log_places.push((day.to_owned(), id));
+            continue;
+        }
         match (filenames::segment_id(&entry.name), unfinished) {
-            (Some(id), _) if entry.is_directory => places.push((day.to_owned(), id)),
+            (Some(id), _) if entry.is_directory => found.places.push((day.to_owned(), id)),
             (_, Some(_)) if entry.is_directory => disk.remove_directory(&path).map_err(StoreError::io(path))?,
             _ => tracing::warn!(path = %path.display(), "not a segment; left alone"),
         }
@@ -293,6 +315,7 @@ impl Replayed {
             active: Arc::new(active),
             wal,
             wal_bytes,
+            logs: SealedLogs::default(),
         })
     }
 }
@@ -384,6 +407,10 @@ fn apply_records(
 ) {
     let now = options.clock.now_unix_nano();
     for record in contents.records {
+        if record.format >= LOG_FORMATS_FROM {
+            logs::apply_record(&record, replay, metrics, memtable, now);
+            continue;
+        }
         match replay.decode(record.format, record.received_unix_nano, &record.body) {
             Ok(mut batch) if !batch.is_empty() => {
                 batch.shrink_to_fit();

@@ -2,12 +2,10 @@
 //!
 //! Part of step *seal*; the sealing thread drops what is found here. Deliberately absent: dropping ([`crate::seal`]).
 
-use std::sync::Arc;
-
 use crate::clock::{Clock, DAY_NS};
 use crate::filenames::UNPLACED;
 use crate::options::StoreOptions;
-use crate::segment::Segment;
+use crate::segment::meta::SegmentMeta;
 
 /// A clock that has gone further ahead than this share of the retention age is not believed at once.
 const STEP_SHARE: u64 = 8;
@@ -66,9 +64,9 @@ impl TrustedClock {
 }
 
 /// The latest start among spans whose time can be right.
-pub(crate) fn newest_start(segments: &[Arc<Segment>]) -> Option<u64> {
-    let placed = segments.iter().filter(|segment| segment.meta.day != UNPLACED);
-    placed.map(|segment| segment.meta.start_max_unix_nano).max()
+pub(crate) fn newest_start(segments: &[&SegmentMeta]) -> Option<u64> {
+    let placed = segments.iter().filter(|meta| meta.day != UNPLACED);
+    placed.map(|meta| meta.start_max_unix_nano).max()
 }
 
 struct Day {
@@ -78,19 +76,19 @@ struct Day {
 }
 
 /// The days that retention wants gone at an instant. The newest day always stays, however large it is.
-pub(crate) fn expired_days(segments: &[Arc<Segment>], options: &StoreOptions, now_unix_nano: u64) -> Vec<String> {
+pub(crate) fn expired_days(segments: &[&SegmentMeta], options: &StoreOptions, now_unix_nano: u64) -> Vec<String> {
     let mut days: Vec<Day> = Vec::new();
-    for segment in segments {
-        let end = if segment.meta.day == UNPLACED {
-            segment.meta.created_unix_nano
+    for meta in segments {
+        let end = if meta.day == UNPLACED {
+            meta.created_unix_nano
         } else {
-            (segment.meta.start_min_unix_nano / DAY_NS * DAY_NS).saturating_add(DAY_NS)
+            (meta.start_min_unix_nano / DAY_NS * DAY_NS).saturating_add(DAY_NS)
         };
-        if let Some(day) = days.iter_mut().find(|day| day.name == segment.meta.day) {
-            day.bytes += segment.meta.bytes();
+        if let Some(day) = days.iter_mut().find(|day| day.name == meta.day) {
+            day.bytes += meta.bytes();
             day.end_unix_nano = day.end_unix_nano.max(end);
         } else {
-            days.push(Day { name: segment.meta.day.clone(), end_unix_nano: end, bytes: segment.meta.bytes() });
+            days.push(Day { name: meta.day.clone(), end_unix_nano: end, bytes: meta.bytes() });
         }
     }
     days.sort_by_key(|day| day.end_unix_nano);

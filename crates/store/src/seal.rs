@@ -8,6 +8,8 @@
 //! more → its files are removed → the empty directory is removed. A full disk has no space for the manifest; then the files go
 //! first. The directory that was moved aside tells a start in between what was meant.
 
+mod logs;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::options::{SEAL_AGE_MAX_NS, SEAL_IDLE_BYTES_MIN, SEAL_IDLE_NS, StoreOp
 use crate::retention::{TrustedClock, expired_days, newest_start};
 use crate::segment::Segment;
 use crate::segment::cache::PageCache;
+use crate::segment::logs::LogSegment;
 use crate::segment::source::{RowAt, SealSource, ordered_rows, rows_by_day};
 use crate::segment::write::{SegmentSpec, write_segment};
 use crate::tables::Tables;
@@ -48,6 +51,8 @@ pub(crate) struct Sealer {
     cache: Arc<PageCache>,
     /// Segments of the oldest frozen memtable that are finished, although no manifest names them yet.
     unpublished: Vec<Arc<Segment>>,
+    /// The same, of log records.
+    unpublished_logs: Vec<Arc<LogSegment>>,
     /// Days that are moved aside and not yet gone.
     dropping: Vec<String>,
     /// WAL files are there that are done with.
@@ -56,6 +61,8 @@ pub(crate) struct Sealer {
     trusted_clock: TrustedClock,
     /// Live segments that could not be opened yet.
     unreadable: Vec<SegmentEntry>,
+    /// The same, of log records.
+    unreadable_logs: Vec<SegmentEntry>,
     tried_to_open: Instant,
 }
 
@@ -74,7 +81,7 @@ impl Sealer {
         // Looked at now, so that what passes from now on is known to have passed.
         let mut trusted_clock = TrustedClock::default();
         let age_ns = options.retention_age_ns.unwrap_or(u64::MAX);
-        trusted_clock.now(&*options.clock, age_ns, newest_start(&tables.live().segments));
+        trusted_clock.now(&*options.clock, age_ns, newest_start(&tables.live().metas()));
         Sealer {
             options,
             queue,
@@ -83,11 +90,13 @@ impl Sealer {
             manifest,
             cache,
             unpublished,
+            unpublished_logs: Vec::new(),
             dropping,
             wal_remains,
             compactor,
             trusted_clock,
             unreadable: Vec::new(),
+            unreadable_logs: Vec::new(),
             tried_to_open: Instant::now(),
         }
     }
@@ -98,13 +107,18 @@ impl Sealer {
     }
 
     /// Takes over live segments that the disk refuses to read; they are tried again.
-    pub(crate) fn open_later(&mut self, unreadable: Vec<SegmentEntry>) {
-        self.tables.set_unreadable_segments(unreadable.len());
-        self.unreadable = unreadable;
+    pub(crate) fn open_later(&mut self, unreadable: Vec<SegmentEntry>, unreadable_logs: Vec<SegmentEntry>) {
+        (self.unreadable, self.unreadable_logs) = (unreadable, unreadable_logs);
+        self.tell_unreadable();
+    }
+
+    fn tell_unreadable(&self) {
+        self.tables.set_unreadable_segments(self.unreadable.len() + self.unreadable_logs.len());
     }
 
     /// Tries again to open what could not be read.
     fn open_unreadable(&mut self) {
+        self.open_unreadable_logs();
         if self.unreadable.is_empty() || self.tried_to_open.elapsed() < LOOK_INTERVAL {
             return;
         }
@@ -119,7 +133,7 @@ impl Sealer {
         if segments.len() > self.tables.live().segments.len() {
             segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
             self.tables.set_segments(segments);
-            self.tables.set_unreadable_segments(self.unreadable.len());
+            self.tell_unreadable();
             tracing::info!(left = self.unreadable.len(), "segments that could not be read are served again");
         }
     }
@@ -186,6 +200,7 @@ impl Sealer {
                 self.unpublished.push(finished);
             }
         }
+        self.write_logs(memtable, wal_range)?;
         self.publish(memtable, wal_range.1)?;
         self.metrics.duplicates_dropped.add(dropped as u64);
         Ok(())
@@ -212,6 +227,8 @@ impl Sealer {
         let mut manifest = self.manifest.clone();
         let entry = |segment: &Arc<Segment>| SegmentEntry { id: segment.meta.id, day: segment.meta.day.clone() };
         manifest.segments.extend(self.unpublished.iter().map(entry));
+        let entry = |segment: &Arc<LogSegment>| SegmentEntry { id: segment.meta.id, day: segment.meta.day.clone() };
+        manifest.log_segments.extend(self.unpublished_logs.iter().map(entry));
         manifest.wal_sealed_through = wal_last;
         let directory = &self.options.directory;
         manifest.save(&*self.options.disk, directory).map_err(StoreError::io(directory.join(filenames::MANIFEST)))?;
@@ -224,7 +241,8 @@ impl Sealer {
         }
         segments.sort_by_key(|segment| (segment.meta.wal_last, segment.meta.id));
         let freed = self.delete_wal(wal_last);
-        self.tables.sealed(memtable, segments, freed);
+        let log_segments = self.published_logs();
+        self.tables.sealed(memtable, segments, log_segments, freed);
         Ok(())
     }
 
@@ -249,7 +267,7 @@ impl Sealer {
     fn seal_when_quiet(&self) {
         let active = self.tables.active();
         let stats = active.stats();
-        if stats.spans == 0 {
+        if stats.is_empty() {
             return;
         }
         let now = self.options.clock.now_unix_nano();
@@ -263,21 +281,21 @@ impl Sealer {
     /// Drops whole days that are too old, or too much.
     fn drop_expired_days(&mut self) -> Result<(), StoreError> {
         self.finish_dropping()?;
-        let segments = self.tables.live().segments;
+        let live = self.tables.live();
         let age_ns = self.options.retention_age_ns.unwrap_or(u64::MAX);
-        let now_unix_nano = self.trusted_clock.now(&*self.options.clock, age_ns, newest_start(&segments));
+        let now_unix_nano = self.trusted_clock.now(&*self.options.clock, age_ns, newest_start(&live.metas()));
         self.tables.set_clock_is_ahead(self.trusted_clock.is_ahead());
-        let expired = expired_days(&segments, &self.options, now_unix_nano);
+        let expired = expired_days(&live.metas(), &self.options, now_unix_nano);
         if expired.is_empty() {
             return Ok(());
         }
         self.move_aside(&expired)?;
         let kept = |day: &String| !expired.contains(day);
-        let live = self.tables.live();
         self.tables.set_segments(live.segments.iter().filter(|segment| kept(&segment.meta.day)).cloned().collect());
         self.unpublished.retain(|segment| kept(&segment.meta.day));
         self.unreadable.retain(|entry| kept(&entry.day));
-        self.tables.set_unreadable_segments(self.unreadable.len());
+        self.forget_logs(&live, &kept);
+        self.tell_unreadable();
         self.manifest.segments.retain(|entry| kept(&entry.day));
         self.metrics.days_dropped.add(expired.len() as u64);
         tracing::info!(days = ?expired, "dropping days past their retention");

@@ -11,6 +11,7 @@ use crate::error::ReadError;
 use crate::memtable::{HeldBatch, Memtable};
 use crate::segment::Segment;
 use crate::segment::index::Place;
+use crate::segment::logs::LogSegment;
 use crate::selection::Selection;
 use crate::tables::Live;
 
@@ -111,6 +112,7 @@ pub struct Snapshot {
     pub(crate) memtables: Vec<Arc<Memtable>>,
     /// Oldest records first.
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) log_segments: Arc<Vec<Arc<LogSegment>>>,
     pub(crate) damage: Damage,
 }
 
@@ -118,7 +120,8 @@ impl Snapshot {
     pub(crate) fn new(live: Live) -> Self {
         let mut memtables = live.frozen;
         memtables.push(live.active);
-        Snapshot { memtables, segments: live.segments, damage: Damage::default() }
+        let Live { segments, log_segments, .. } = live;
+        Snapshot { memtables, segments, log_segments, damage: Damage::default() }
     }
 
     /// What is damaged of all that was read from this snapshot and its clones. Everything in it is missing from their answers.

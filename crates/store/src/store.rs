@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::commit::{CommitQueue, Committer, Done, Request, read_only};
+use crate::commit::{CommitQueue, Committer, Done, LogRequest, Request, read_only};
 use crate::compact::merge::Merger;
 use crate::disk::Lock;
 use crate::error::{AppendError, StoreError};
@@ -37,8 +37,12 @@ pub struct Stats {
     pub spans: u64,
     /// Traces, counted once a segment and memtable they have spans in.
     pub traces: u64,
-    /// Segments.
+    /// Log records stored.
+    pub logs: u64,
+    /// Segments of spans.
     pub segments: u64,
+    /// Segments of log records.
+    pub log_segments: u64,
     /// Bytes of all segments.
     pub segment_bytes: u64,
     /// Bytes of the WAL.
@@ -64,16 +68,17 @@ impl Store {
     pub fn open(options: StoreOptions, replay: &dyn Replay) -> Result<Store, StoreError> {
         let metrics = Arc::new(Metrics::default());
         let cache = Arc::new(PageCache::with_sections(options.page_cache_bytes, options.index_cache_bytes));
-        let Opened { lock, manifest, segments, unreadable, frozen, active, wal, wal_bytes } =
-            open(&options, replay, &metrics, &cache)?;
+        let opened = open(&options, replay, &metrics, &cache)?;
+        let Opened { lock, manifest, segments, unreadable, frozen, active, wal, wal_bytes, logs } = opened;
         let tables = Arc::new(Tables::new(active, frozen, segments, wal_bytes));
+        tables.set_log_segments(logs.segments);
         let queue = Arc::new(CommitQueue::default());
         let committer =
             Committer::new(options.clone(), Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics), wal);
         let (for_queue, for_tables, for_metrics) = (Arc::clone(&queue), Arc::clone(&tables), Arc::clone(&metrics));
         let for_merging = Arc::clone(&cache);
         let mut sealer = Sealer::new(options.clone(), for_queue, for_tables, for_metrics, manifest, cache);
-        sealer.open_later(unreadable);
+        sealer.open_later(unreadable, logs.unreadable);
         let merger = Merger {
             options: options.clone(),
             tables: Arc::clone(&tables),
@@ -102,6 +107,14 @@ impl Store {
             return done(Err(refusal));
         }
         self.queue.push(request, done);
+    }
+
+    /// As [`Store::append`], for log records.
+    pub fn append_logs(&self, request: LogRequest, done: Done) {
+        if let Some(refusal) = self.refusal() {
+            return done(Err(refusal));
+        }
+        self.queue.push_logs(request, done);
     }
 
     fn refusal(&self) -> Option<AppendError> {
@@ -145,12 +158,22 @@ impl Store {
                 bounds.push((segment.meta.start_min_unix_nano, segment.meta.start_max_unix_nano));
             }
         }
+        for segment in live.log_segments.iter() {
+            stats.log_segments += 1;
+            stats.segment_bytes += segment.meta.bytes();
+            stats.logs += segment.meta.spans;
+            if segment.meta.day != crate::filenames::UNPLACED {
+                bounds.push((segment.meta.start_min_unix_nano, segment.meta.start_max_unix_nano));
+            }
+        }
         for memtable in live.frozen.iter().chain([&live.active]) {
             let held = memtable.stats();
             stats.spans += held.spans as u64;
+            stats.logs += held.logs as u64;
             stats.traces += held.traces as u64;
             stats.memtable_bytes += held.bytes as u64;
             bounds.extend(held.placed_starts);
+            bounds.extend(held.placed_log_times);
         }
         stats.oldest_unix_nano = bounds.iter().map(|bounds| bounds.0).min();
         stats.newest_unix_nano = bounds.iter().map(|bounds| bounds.1).max();
@@ -162,7 +185,7 @@ impl Store {
         let deadline = Instant::now() + timeout;
         let live = self.tables.live();
         let (active, mut unsealed) = (live.active, live.frozen);
-        if active.stats().spans > 0 {
+        if !active.stats().is_empty() {
             unsealed.push(Arc::clone(&active));
         }
         loop {

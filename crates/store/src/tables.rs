@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::memtable::Memtable;
 use crate::segment::Segment;
+use crate::segment::logs::LogSegment;
+use crate::segment::meta::SegmentMeta;
 
 /// The live memtables and segments.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) frozen: Vec<Arc<Memtable>>,
     /// By age of their records, oldest first.
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    /// The same, of log records.
+    pub(crate) log_segments: Arc<Vec<Arc<LogSegment>>>,
     pub(crate) wal_bytes: u64,
 }
 
@@ -39,6 +43,14 @@ struct Signal {
     read_only: bool,
 }
 
+impl Live {
+    /// The descriptions of all segments, of spans and of log records.
+    pub(crate) fn metas(&self) -> Vec<&SegmentMeta> {
+        let logs = self.log_segments.iter().map(|segment| &segment.meta);
+        self.segments.iter().map(|segment| &segment.meta).chain(logs).collect()
+    }
+}
+
 const POISON: &str = "no thread panics while it holds the live tables";
 
 impl Tables {
@@ -48,7 +60,8 @@ impl Tables {
         segments: Vec<Arc<Segment>>,
         wal_bytes: u64,
     ) -> Self {
-        let live = Live { active, frozen, segments: Arc::new(segments), wal_bytes };
+        let (segments, log_segments) = (Arc::new(segments), Arc::default());
+        let live = Live { active, frozen, segments, log_segments, wal_bytes };
         Tables { live: RwLock::new(live), signal: Mutex::default(), changed: Condvar::new() }
     }
 
@@ -87,10 +100,17 @@ impl Tables {
     }
 
     /// Swaps a frozen memtable for the segments made of it.
-    pub(crate) fn sealed(&self, memtable: &Arc<Memtable>, segments: Vec<Arc<Segment>>, wal_bytes_freed: u64) {
+    pub(crate) fn sealed(
+        &self,
+        memtable: &Arc<Memtable>,
+        segments: Vec<Arc<Segment>>,
+        log_segments: Vec<Arc<LogSegment>>,
+        wal_bytes_freed: u64,
+    ) {
         let mut live = self.live.write().expect(POISON);
         live.frozen.retain(|frozen| !Arc::ptr_eq(frozen, memtable));
         live.segments = Arc::new(segments);
+        live.log_segments = Arc::new(log_segments);
         live.wal_bytes = live.wal_bytes.saturating_sub(wal_bytes_freed);
         drop(live);
         self.notify();
@@ -156,6 +176,12 @@ impl Tables {
     /// Replaces the list of segments.
     pub(crate) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
         self.live.write().expect(POISON).segments = Arc::new(segments);
+        self.notify();
+    }
+
+    /// Replaces the list of segments of log records.
+    pub(crate) fn set_log_segments(&self, segments: Vec<Arc<LogSegment>>) {
+        self.live.write().expect(POISON).log_segments = Arc::new(segments);
         self.notify();
     }
 

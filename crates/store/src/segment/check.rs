@@ -3,6 +3,8 @@
 //! Part of [`crate::verify`]. Reads everything and believes nothing, not even what has a right checksum: that would find damage, but
 //! not a mistake of the program that wrote it. Deliberately absent: mending; a segment never changes.
 
+pub(crate) mod logs;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;

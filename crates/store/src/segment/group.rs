@@ -1,5 +1,7 @@
 //! The rows of a row group, as columns ready to be encoded; and the `key = value` pairs each of its blocks has.
 
+mod logs;
+
 use hashbrown::HashTable;
 use model::attributes::{MEASURED, filter_hash, is_measure, pair_hash};
 use model::{Attributes, Level, SpanBatch, SpanKind, SpanRow, StatusCode, TextId, TextTable, Value};

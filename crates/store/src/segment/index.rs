@@ -89,7 +89,7 @@ const BLOCK_SERVICES_MAX: usize = 512;
 const SERVICE_BYTES: usize = 48;
 
 /// The files whose pieces the index has hashes of, by their numbers.
-pub(crate) const PIECE_FILES: [&str; 2] = [filenames::SPANS, filenames::SCOPES];
+pub(crate) const PIECE_FILES: [&str; 3] = [filenames::SPANS, filenames::SCOPES, filenames::LOGS];
 
 /// Collects an index while a segment is written.
 #[derive(Debug, Default)]

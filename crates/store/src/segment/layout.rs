@@ -4,6 +4,8 @@
 //! attribute key `K` is the column `attr.K` of its own type, all others are in the map column `attributes`, whose values are
 //! JSON texts (see [`model::nested`]) so that no type is lost.
 
+mod logs;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
@@ -13,6 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use serde::{Deserialize, Serialize};
 
 use crate::options::PAGE_ROWS_MAX;
+pub(crate) use logs::{BODY_TYPES, logs_schema};
 
 /// What precedes the key in the name of an attribute's own column.
 pub(crate) const ATTRIBUTE_PREFIX: &str = "attr.";

@@ -83,6 +83,13 @@ impl PageRows {
         Ok(self.spread(held))
     }
 
+    /// For each row, whether its bytes are such; never, if it has none.
+    pub(crate) fn bytes_that(&self, holds: impl Fn(&[u8]) -> bool) -> Result<Vec<bool>, Damage> {
+        let mut held = Vec::with_capacity(self.row_count());
+        self.each_bytes(|bytes| held.push(holds(bytes)))?;
+        Ok(self.spread(held))
+    }
+
     /// For each row, whether its text is this one; never, if it has none.
     pub(crate) fn texts_that_are(&self, text: &[u8]) -> Result<Vec<bool>, Damage> {
         if self.is_empty() {

@@ -16,6 +16,7 @@
 //! | [`thrift`], [`varint`], [`levels`], [`page`] | one page of a Parquet column, unpacked |
 //! | [`cache`], [`leaf`], [`parquet_file`] | pages lately used; values of a column for some rows |
 //! | [`read`] | columns back to spans |
+//! | [`logs`] | segments of log records, which use nearly all of this |
 //! | [`select`], [`find`] | which rows a search needs; several traces at once |
 //! | [`check`] | whether all of that still is what was written |
 //!
@@ -35,6 +36,7 @@ pub(crate) mod layout;
 pub(crate) mod leaf;
 pub(crate) mod levels;
 pub(crate) mod lists;
+pub(crate) mod logs;
 pub(crate) mod meta;
 pub(crate) mod numbers;
 pub(crate) mod order;

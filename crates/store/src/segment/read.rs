@@ -1,5 +1,7 @@
 //! From columns back to a [`SpanBatch`], with as much of each span as a projection asks for.
 
+pub(crate) mod logs;
+
 use std::collections::HashMap;
 use std::ops::Range;
 

@@ -3,6 +3,8 @@
 //! Conditions are asked one after the other, those whose columns are small first, each only of the rows that are left. Texts
 //! with a dictionary are compared once and their numbers then; a value that cannot be decided from its column stays.
 
+mod logs;
+
 use std::ops::Range;
 
 use model::{SpanKind, StatusCode};

@@ -4,6 +4,8 @@
 //! and the directory are synced, and only then the directory gets its real name. A crash before that leaves rubbish that the
 //! next start removes, and the WAL still has every span.
 
+pub(crate) mod logs;
+
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -142,13 +144,24 @@ pub(crate) fn write_segment(
     rows: &[RowAt],
 ) -> Result<PathBuf, StoreError> {
     let place = filenames::segment_directory(data, &spec.day, spec.id);
+    in_place(disk, data, &spec.day, place, |aside| fill(aside, spec, source, rows))
+}
+
+/// Has a directory filled aside, and puts it in its place below a day, durably. Returns the place.
+fn in_place(
+    disk: &dyn Disk,
+    data: &Path,
+    day: &str,
+    place: PathBuf,
+    fill: impl FnOnce(&mut Aside<'_>) -> Result<(), StoreError>,
+) -> Result<PathBuf, StoreError> {
     let directory = place.with_extension(&filenames::ASIDE[1..]);
     if disk.list(&directory).is_ok() {
         disk.remove_directory(&directory).map_err(StoreError::io(&directory))?;
     }
     disk.create_directories(&directory).map_err(StoreError::io(&directory))?;
     let mut aside = Aside { disk, directory: directory.clone(), files: Vec::new(), pieces: Vec::new() };
-    let result = fill(&mut aside, spec, source, rows);
+    let result = fill(&mut aside);
     if let Err(error) = result {
         if let Err(left) = disk.remove_directory(&directory) {
             tracing::warn!(error = %left, "an unfinished segment could not be removed; the next start does it");
@@ -157,7 +170,7 @@ pub(crate) fn write_segment(
     }
     disk.sync_directory(&directory).map_err(StoreError::io(&directory))?;
     disk.rename(&directory, &place).map_err(StoreError::io(&place))?;
-    let day = filenames::day_directory(data, &spec.day);
+    let day = filenames::day_directory(data, day);
     let days = filenames::days_directory(data);
     for parent in [&day, &days] {
         disk.sync_directory(parent).map_err(StoreError::io(parent))?;

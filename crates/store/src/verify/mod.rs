@@ -6,6 +6,7 @@
 //! Findings are of two sorts. *Damage* is something that was written and cannot be read as it was written. A *note* is
 //! something a person may want to know and the next start deals with by itself, such as a write that a power cut broke off.
 
+mod logs;
 mod wal;
 
 use std::collections::BTreeSet;
@@ -84,6 +85,8 @@ pub struct Verified {
     pub segments: u64,
     /// Spans read from segments and from the WAL.
     pub spans: u64,
+    /// Log records read from segments and from the WAL.
+    pub logs: u64,
     /// Requests read from the WAL.
     pub wal_records: u64,
     /// What was found, in the order in which it was found.
@@ -109,14 +112,20 @@ pub fn verify(verify: Verify<'_>) -> Result<Verified, StoreError> {
     let manifest = walk.manifest()?;
     let found = walk.segment_directories()?;
     let sealed_through = manifest.as_ref().map_or(0, |manifest| manifest.wal_sealed_through);
+    let mut live_logs = walk.live_logs(manifest.as_ref())?;
     let mut live = manifest.map_or_else(|| found.iter().cloned().collect(), |manifest| manifest.segments);
     let dropped = walk.dropped_days()?;
     live.retain(|entry| found.contains(entry) || !dropped.contains(&entry.day));
-    walk.bytes_total = walk.count_bytes(&live, while_running);
+    live_logs.retain(|entry| !dropped.contains(&entry.day) || walk.is_there(entry));
+    walk.bytes_total = walk.count_bytes(&live, while_running) + walk.count_log_bytes(&live_logs);
     for entry in &live {
         walk.segment(entry, while_running);
     }
+    for entry in &live_logs {
+        walk.log_segment(entry, while_running);
+    }
     if !while_running {
+        walk.log_strangers(&live_logs)?;
         for stranger in found.iter().filter(|entry| !live.contains(entry)) {
             let path = filenames::segment_directory(data, &stranger.day, stranger.id);
             walk.note(&path, "a segment that the manifest does not name; the next start removes it");

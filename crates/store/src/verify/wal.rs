@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::disk::read_file;
 use crate::error::StoreError;
 use crate::filenames;
+use crate::logs::LOG_FORMATS_FROM;
 use crate::verify::{Finding, Walk};
 use crate::wal::{FILE_BYTES_MAX, HEADER_BYTES, file_salt, list_wal, next_magic, record_at, record_bytes};
 
@@ -56,6 +57,11 @@ impl Walk<'_> {
                 continue;
             };
             self.out.wal_records += 1;
+            if record.format >= LOG_FORMATS_FROM {
+                self.request_of_logs(path, at, &record);
+                at = next;
+                continue;
+            }
             match self.replay.decode(record.format, record.received_unix_nano, &record.body) {
                 Ok(batch) => self.out.spans += batch.len() as u64,
                 Err(error) => {

@@ -10,6 +10,7 @@ mod directories;
 mod faults;
 mod histories;
 mod ledger;
+mod logs;
 mod merging;
 mod observe;
 mod round_trip;
