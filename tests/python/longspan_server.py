@@ -10,7 +10,8 @@ import requests
 
 START_LIMIT_SECONDS = 60
 STOP_LIMIT_SECONDS = 10
-ADDRESS_FLAGS = ["--otlp-grpc", "--otlp-http", "--api", "--zipkin", "--jaeger"]
+LISTENERS = ["otlp_grpc", "otlp_http", "api", "zipkin", "jaeger", "jaeger_http", "jaeger_grpc", "jaeger_compact", "jaeger_binary",
+             "jaeger_sampling"]
 
 
 def binary() -> str:
@@ -21,8 +22,8 @@ class LongspanServer:
     def __init__(self, folder: pathlib.Path, arguments=()):
         data = folder / "data"
         command = [binary(), "serve", "--data", data, *arguments]
-        for flag in ADDRESS_FLAGS:
-            command += [flag, "127.0.0.1:0"]
+        for listener in LISTENERS:
+            command += ["--" + listener.replace("_", "-"), "127.0.0.1:0"]
         self.stderr_path = folder / "stderr.txt"
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)

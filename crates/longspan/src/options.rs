@@ -39,6 +39,21 @@ pub(crate) struct Options {
     /// Serve Jaeger's query API [default: 127.0.0.1:16686]
     #[arg(long, env = "LONGSPAN_JAEGER", value_name = "ADDRESS", global = true)]
     pub(crate) jaeger: Option<Text<Listen>>,
+    /// Listen for Jaeger spans over HTTP [default: 127.0.0.1:14268 if free]
+    #[arg(long, env = "LONGSPAN_JAEGER_HTTP", value_name = "ADDRESS", global = true)]
+    pub(crate) jaeger_http: Option<Text<Listen>>,
+    /// Listen for Jaeger spans over gRPC [default: 127.0.0.1:14250 if free]
+    #[arg(long, env = "LONGSPAN_JAEGER_GRPC", value_name = "ADDRESS", global = true)]
+    pub(crate) jaeger_grpc: Option<Text<Listen>>,
+    /// Listen for Jaeger spans in UDP datagrams, compact Thrift [default: 127.0.0.1:6831 if free]
+    #[arg(long, env = "LONGSPAN_JAEGER_COMPACT", value_name = "ADDRESS", global = true)]
+    pub(crate) jaeger_compact: Option<Text<Listen>>,
+    /// Listen for Jaeger spans in UDP datagrams, binary Thrift [default: 127.0.0.1:6832 if free]
+    #[arg(long, env = "LONGSPAN_JAEGER_BINARY", value_name = "ADDRESS", global = true)]
+    pub(crate) jaeger_binary: Option<Text<Listen>>,
+    /// Tell Jaeger's clients to record everything [default: 127.0.0.1:5778 if free]
+    #[arg(long, env = "LONGSPAN_JAEGER_SAMPLING", value_name = "ADDRESS", global = true)]
+    pub(crate) jaeger_sampling: Option<Text<Listen>>,
     /// What an OK to a sender means [default: fsync]
     #[arg(long, env = "LONGSPAN_DURABILITY", value_name = "HOW", global = true)]
     pub(crate) durability: Option<Durability>,

@@ -71,6 +71,11 @@ impl Settings {
         set(&mut server.api, options.api.map(|text| text.0));
         set(&mut server.zipkin, options.zipkin.map(|text| text.0));
         set(&mut server.jaeger, options.jaeger.map(|text| text.0));
+        set(&mut server.jaeger_http, options.jaeger_http.map(|text| text.0));
+        set(&mut server.jaeger_grpc, options.jaeger_grpc.map(|text| text.0));
+        set(&mut server.jaeger_compact, options.jaeger_compact.map(|text| text.0));
+        set(&mut server.jaeger_binary, options.jaeger_binary.map(|text| text.0));
+        set(&mut server.jaeger_sampling, options.jaeger_sampling.map(|text| text.0));
         set(&mut server.durability, options.durability.map(sureness));
         set(&mut server.retention_age, options.retention_age.map(|text| text.0.0));
         set(&mut server.retention_bytes, options.retention_bytes.map(|text| text.0.0));
@@ -116,6 +121,11 @@ fn defaults() -> Options {
         api: Some(Text(server.api)),
         zipkin: Some(Text(server.zipkin)),
         jaeger: Some(Text(server.jaeger)),
+        jaeger_http: Some(Text(server.jaeger_http)),
+        jaeger_grpc: Some(Text(server.jaeger_grpc)),
+        jaeger_compact: Some(Text(server.jaeger_compact)),
+        jaeger_binary: Some(Text(server.jaeger_binary)),
+        jaeger_sampling: Some(Text(server.jaeger_sampling)),
         durability: Some(Durability::Fsync),
         retention_age: Some(Text(Age(server.retention_age))),
         retention_bytes: Some(Text(Size(server.retention_bytes))),

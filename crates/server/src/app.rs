@@ -16,6 +16,7 @@ use crate::lookout::Lookout;
 use crate::memory::MemorySplit;
 use crate::metrics::Metrics;
 use crate::phase::Stage;
+use crate::receive::datagrams::Drops;
 
 /// Where each listener that is not off listens, by its name in settings.
 pub type Listening = BTreeMap<&'static str, SocketAddr>;
@@ -53,11 +54,19 @@ pub struct App {
     pub memory: MemorySplit,
     /// What watches flows, as soon as it is there.
     pub lookout: OnceLock<Arc<Lookout>>,
+    /// Where the system counts the datagrams that it drops.
+    pub drops: Vec<Drops>,
 }
 
 impl App {
     /// Puts the shared parts together.
-    pub fn new(options: ServerOptions, listening: Listening, stage: Stage, memory: MemorySplit) -> App {
+    pub fn new(
+        options: ServerOptions,
+        listening: Listening,
+        stage: Stage,
+        memory: MemorySplit,
+        drops: Vec<Drops>,
+    ) -> App {
         let metrics = Arc::new(Metrics::default());
         let intake = Intake {
             limits: Limits::DEFAULT,
@@ -81,6 +90,7 @@ impl App {
             answer_max: ANSWER_MAX,
             memory,
             lookout: OnceLock::new(),
+            drops,
         }
     }
 

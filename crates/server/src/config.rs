@@ -25,14 +25,32 @@ const LARGEST_BODY_LIMIT_BYTES: u64 = wire::BODY_BYTES_MAX as u64;
 pub enum Listen {
     /// At this address; port 0 lets the system choose one.
     At(SocketAddr),
+    /// At this address unless somebody else has it: how protocols are offered that nobody asked for by name.
+    IfFree(SocketAddr),
     /// Nowhere.
     Off,
 }
+
+/// How [`Listen::IfFree`] is written, behind the address.
+const IF_FREE: &str = " if free";
 
 impl Listen {
     /// On the loopback interface.
     pub const fn loopback(port: u16) -> Listen {
         Listen::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// On the loopback interface if the port is free.
+    pub const fn loopback_if_free(port: u16) -> Listen {
+        Listen::IfFree(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// Where, unless it is off.
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Listen::At(address) | Listen::IfFree(address) => Some(address),
+            Listen::Off => None,
+        }
     }
 }
 
@@ -42,6 +60,12 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Listen, OptionsError> {
         if text == "off" {
             return Ok(Listen::Off);
+        }
+        if let Some(address) = text.strip_suffix(IF_FREE) {
+            return Ok(match address.parse()? {
+                Listen::At(address) => Listen::IfFree(address),
+                other => other,
+            });
         }
         let numeric =
             text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
@@ -53,6 +77,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Listen::At(address) => address.fmt(f),
+            Listen::IfFree(address) => write!(f, "{address}{IF_FREE}"),
             Listen::Off => f.write_str("off"),
         }
     }
@@ -108,6 +133,16 @@ pub struct ServerOptions {
     pub zipkin: Listen,
     /// Jaeger's query API.
     pub jaeger: Listen,
+    /// Jaeger's spans over HTTP.
+    pub jaeger_http: Listen,
+    /// Jaeger's spans over gRPC.
+    pub jaeger_grpc: Listen,
+    /// Jaeger's spans in datagrams, as compact Thrift.
+    pub jaeger_compact: Listen,
+    /// Jaeger's spans in datagrams, as binary Thrift.
+    pub jaeger_binary: Listen,
+    /// Where Jaeger's clients ask how much to record.
+    pub jaeger_sampling: Listen,
     /// How sure an OK is.
     pub durability: Durability,
     /// Days whose last span is older are dropped.
@@ -133,6 +168,11 @@ impl Default for ServerOptions {
             api: Listen::loopback(4319),
             zipkin: Listen::loopback(9411),
             jaeger: Listen::loopback(16686),
+            jaeger_http: Listen::loopback_if_free(14268),
+            jaeger_grpc: Listen::loopback_if_free(14250),
+            jaeger_compact: Listen::loopback_if_free(6831),
+            jaeger_binary: Listen::loopback_if_free(6832),
+            jaeger_sampling: Listen::loopback_if_free(5778),
             durability: Durability::Fsync,
             retention_age: Some(30 * DAY),
             retention_bytes: None,
@@ -146,13 +186,18 @@ impl Default for ServerOptions {
 
 impl ServerOptions {
     /// All listeners with the names they have in flags and in `listening.json`.
-    pub fn listeners(&self) -> [(&'static str, Listen); 5] {
+    pub fn listeners(&self) -> [(&'static str, Listen); 10] {
         [
             ("otlp_grpc", self.otlp_grpc),
             ("otlp_http", self.otlp_http),
             ("api", self.api),
             ("zipkin", self.zipkin),
             ("jaeger", self.jaeger),
+            ("jaeger_http", self.jaeger_http),
+            ("jaeger_grpc", self.jaeger_grpc),
+            ("jaeger_compact", self.jaeger_compact),
+            ("jaeger_binary", self.jaeger_binary),
+            ("jaeger_sampling", self.jaeger_sampling),
         ]
     }
 
@@ -166,7 +211,7 @@ impl ServerOptions {
         }
         let mut taken: Vec<(&'static str, SocketAddr)> = Vec::new();
         for (listener, listen) in self.listeners() {
-            let Listen::At(address) = listen else { continue };
+            let Some(address) = listen.address() else { continue };
             if !address.ip().is_loopback() && !self.insecure_open {
                 return Err(OptionsError::Public { listener, address });
             }
@@ -190,7 +235,7 @@ mod tests {
         let options = ServerOptions::default();
         assert_eq!(options.validate(), Ok(()));
         for (_, listen) in options.listeners() {
-            assert!(matches!(listen, Listen::At(address) if address.ip().is_loopback()));
+            assert!(listen.address().is_some_and(|address| address.ip().is_loopback()));
         }
     }
 
@@ -209,6 +254,11 @@ mod tests {
         assert_eq!("off".parse(), Ok(Listen::Off));
         assert_eq!("localhost:0".parse(), Ok(Listen::loopback(0)));
         assert!(matches!("[::1]:4318".parse(), Ok(Listen::At(address)) if address.is_ipv6()));
+        let if_free: Listen = "localhost:6831 if free".parse().unwrap();
+        assert_eq!(
+            (if_free, if_free.to_string()),
+            (Listen::loopback_if_free(6831), "127.0.0.1:6831 if free".to_owned())
+        );
         assert!("4318".parse::<Listen>().unwrap_err().to_string().contains("127.0.0.1:4318"));
         assert!("example.com:80".parse::<Listen>().is_err());
     }

@@ -35,10 +35,10 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const HTTP1_BUFFER_BYTES_MAX: usize = 400 << 10;
 /// How long accepting pauses when the system is out of file descriptors or memory, or all connections are busy: there is no event to
 /// wait for.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener that cannot accept says so this often.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Why a listener could not listen.
 #[derive(Debug, Error)]
@@ -79,14 +79,31 @@ pub struct Bound {
 
 /// Opens a listener; `None` when it is off.
 pub async fn bind(name: &'static str, listen: Listen) -> Result<Option<Bound>, BindError> {
-    let Listen::At(address) = listen else { return Ok(None) };
-    let refuse = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { listener: name, address },
-        _ => BindError::Refused { listener: name, address, source },
+    let Some(address) = listen.address() else { return Ok(None) };
+    let opened = TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket)));
+    let opened = opened_or(name, listen, address, opened)?;
+    Ok(opened.map(|(address, socket)| Bound { name, address, socket }))
+}
+
+/// What an attempt to open a listener led to: nothing is an answer where it was only to be tried.
+pub(crate) fn opened_or<T>(
+    listener: &'static str,
+    listen: Listen,
+    address: SocketAddr,
+    opened: io::Result<T>,
+) -> Result<Option<T>, BindError> {
+    let error = match opened {
+        Ok(socket) => return Ok(Some(socket)),
+        Err(error) => error,
     };
-    let socket = TcpListener::bind(address).await.map_err(refuse)?;
-    let address = socket.local_addr().map_err(refuse)?;
-    Ok(Some(Bound { name, address, socket }))
+    match (error.kind(), listen) {
+        (io::ErrorKind::AddrInUse, Listen::IfFree(_)) => {
+            tracing::info!(%address, "{listener} does not listen: another program has the port");
+            Ok(None)
+        }
+        (io::ErrorKind::AddrInUse, _) => Err(BindError::InUse { listener, address }),
+        _ => Err(BindError::Refused { listener, address, source: error }),
+    }
 }
 
 /// What a listener allows.
@@ -158,7 +175,7 @@ pub async fn serve(
 }
 
 /// A dropped sender is a stop too.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|&stop| stop).await);
 }
 

@@ -4,6 +4,7 @@
 //! when `/metrics` is asked for ([`Metrics::encode`]), not pushed here.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -23,18 +24,47 @@ pub enum Protocol {
     OtlpGrpc,
     /// OTLP over HTTP, either encoding.
     OtlpHttp,
-    /// Zipkin's v2 API, either encoding.
+    /// Zipkin's API, either version, every encoding.
     Zipkin,
+    /// Jaeger's Thrift over HTTP.
+    JaegerHttp,
+    /// Jaeger's protobuf over gRPC.
+    JaegerGrpc,
+    /// Jaeger's compact Thrift in datagrams.
+    JaegerCompact,
+    /// Jaeger's binary Thrift in datagrams.
+    JaegerBinary,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Protocol; 7] = [
+        Protocol::OtlpGrpc,
+        Protocol::OtlpHttp,
+        Protocol::Zipkin,
+        Protocol::JaegerHttp,
+        Protocol::JaegerGrpc,
+        Protocol::JaegerCompact,
+        Protocol::JaegerBinary,
+    ];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::OtlpGrpc => "otlp_grpc",
+            Protocol::OtlpHttp => "otlp_http",
+            Protocol::Zipkin => "zipkin",
+            Protocol::JaegerHttp => "jaeger_http",
+            Protocol::JaegerGrpc => "jaeger_grpc",
+            Protocol::JaegerCompact => "jaeger_compact",
+            Protocol::JaegerBinary => "jaeger_binary",
+        }
+    }
 }
 
 impl EncodeLabelValue for Protocol {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let name = match self {
-            Protocol::OtlpGrpc => "otlp_grpc",
-            Protocol::OtlpHttp => "otlp_http",
-            Protocol::Zipkin => "zipkin",
-        };
-        EncodeLabelValue::encode(&name, encoder)
+        EncodeLabelValue::encode(&self.name(), encoder)
     }
 }
 
@@ -104,6 +134,8 @@ pub struct Metrics {
     connections: Counter,
     open_connections: Gauge,
     closed_connections: Counter,
+    datagrams: Family<ByProtocol, Counter>,
+    kernel_drops: Family<ByProtocol, Counter>,
 }
 
 /// From a tenth of a millisecond to 52 s.
@@ -127,6 +159,8 @@ impl Default for Metrics {
             connections: Counter::default(),
             open_connections: Gauge::default(),
             closed_connections: Counter::default(),
+            datagrams: Family::default(),
+            kernel_drops: Family::default(),
         };
         metrics.register();
         metrics
@@ -152,6 +186,10 @@ impl Metrics {
         registry.register("open_connections", "Connections open now", self.open_connections.clone());
         let help = "Idle connections that were closed to make room for others";
         registry.register("crowded_out_connections", help, self.closed_connections.clone());
+        let help = "Datagrams read: each is then counted under received_requests or refused_requests";
+        registry.register("datagrams", help, self.datagrams.clone());
+        let help = "Datagrams that the system dropped because they came faster than they were read";
+        registry.register("kernel_dropped_datagrams", help, self.kernel_drops.clone());
         let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", info);
     }
@@ -206,10 +244,20 @@ impl Metrics {
         self.closed_connections.inc();
     }
 
+    /// A datagram that was read.
+    pub fn datagram(&self, protocol: Protocol) {
+        self.datagrams.get_or_create(&ByProtocol { protocol }).inc();
+    }
+
+    /// How many datagrams the system has dropped of a socket since it was opened.
+    pub fn kernel_dropped(&self, protocol: Protocol, total: u64) {
+        self.kernel_drops.get_or_create(&ByProtocol { protocol }).inner().store(total, Ordering::Relaxed);
+    }
+
     /// Spans stored since the start, over all protocols.
     pub fn received_spans(&self) -> u64 {
         let of = |protocol| self.spans.get(&ByProtocol { protocol }).map_or(0, |counter| counter.get());
-        of(Protocol::OtlpGrpc) + of(Protocol::OtlpHttp) + of(Protocol::Zipkin)
+        Protocol::ALL.into_iter().map(of).sum()
     }
 
     /// Everything in Prometheus's text format (OpenMetrics), with `readings` taken now.

@@ -14,7 +14,7 @@ use crate::api::{self, jaeger};
 use crate::app::App;
 use crate::guard::{browser_headers, loopback_names_only};
 use crate::gzip::gzip_answers;
-use crate::receive::{otlp_grpc, otlp_http, zipkin as zipkin_receiver};
+use crate::receive::{grpc, jaeger as jaeger_receiver, otlp_grpc, otlp_http, zipkin as zipkin_receiver};
 use crate::{health, page};
 
 /// OTLP: either transport on either port, because senders are often pointed at the other one.
@@ -25,8 +25,8 @@ pub fn otlp(app: &Arc<App>) -> Router {
 
 async fn not_otlp(request: Request) -> Response {
     let path = request.uri().path();
-    if otlp_grpc::is_grpc(request.headers()) {
-        return otlp_grpc::unknown_method(path);
+    if grpc::is_grpc(request.headers()) {
+        return grpc::unknown_method(path);
     }
     let text = format!("there is no {path} here: this is OTLP, POST to /v1/traces; the page is on another port\n");
     (StatusCode::NOT_FOUND, text).into_response()
@@ -45,6 +45,21 @@ pub fn api(app: &Arc<App>) -> Router {
 pub fn zipkin(app: &Arc<App>) -> Router {
     let readers = guarded(api::zipkin::router(app.clone()).layer(from_fn(gzip_answers)), app, "zipkin");
     readers.merge(zipkin_receiver::router(app.intake.clone()))
+}
+
+/// Jaeger's spans over HTTP.
+pub fn jaeger_http(app: &Arc<App>) -> Router {
+    jaeger_receiver::http_router(app.intake.clone())
+}
+
+/// Jaeger's spans over gRPC.
+pub fn jaeger_grpc(app: &Arc<App>) -> Router {
+    jaeger_receiver::grpc_router(app.intake.clone())
+}
+
+/// What Jaeger's clients are told of sampling.
+pub fn jaeger_sampling() -> Router {
+    jaeger_receiver::sampling_router()
 }
 
 /// Jaeger's query API where its own users expect it.

@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use wire::Format;
 
 use crate::admit::AdmitAgain;
 use crate::app::{App, Listening};
@@ -22,8 +23,10 @@ use crate::crowd::connections_max;
 use crate::listen::{Allowance, BindError, Bound, bind, serve};
 use crate::lookout::Lookout;
 use crate::memory::{self, MemorySplit};
+use crate::metrics::Protocol;
 use crate::open_files;
 use crate::phase::{Opened, Phase, StageSetter, stage};
+use crate::receive::datagrams::{self, BoundDatagrams, Drops};
 use crate::routes;
 
 /// How long requests under way may take to finish when the server stops.
@@ -79,11 +82,15 @@ struct Group {
 /// Opens the listeners and begins to open the store; see [`Running::ready`].
 pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     options.validate()?;
-    let mut sockets = Vec::new();
+    let (mut sockets, mut datagrams) = (Vec::new(), Vec::new());
     for (name, listen) in options.listeners() {
-        sockets.extend(bind(name, listen).await?);
+        match datagram_protocol(name) {
+            Some((protocol, format)) => datagrams.extend(datagrams::bind(name, listen, protocol, format).await?),
+            None => sockets.extend(bind(name, listen).await?),
+        }
     }
-    let listening: Listening = sockets.iter().map(|bound| (bound.name, bound.address)).collect();
+    let streams = sockets.iter().map(|bound| (bound.name, bound.address));
+    let listening: Listening = streams.chain(datagrams.iter().map(|bound| (bound.name, bound.address))).collect();
     let memory = memory::split(options.memory_limit_bytes, options.max_body_bytes);
     if memory.max_body_bytes < options.max_body_bytes {
         let (mib, limit_mib) = (memory.max_body_bytes >> 20, memory.limit_bytes >> 20);
@@ -92,7 +99,8 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     let (setter, stage) = stage();
     let store_options = store_options(&options, memory);
     let engine_options = EngineOptions { correlate: options.correlate.clone(), ..memory::engine_options(&memory) };
-    let app = Arc::new(App::new(options, listening, stage, memory));
+    let drops = datagrams.iter().filter_map(Drops::of).collect();
+    let app = Arc::new(App::new(options, listening, stage, memory, drops));
     let connections = connections_max(open_files::raise());
     let allowance = Allowance { connections, connection_bytes: memory.connection_bytes };
     let (mut receivers, mut readers) = (Group::new(), Group::new());
@@ -101,11 +109,26 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
             "otlp_grpc" | "otlp_http" => (&mut receivers, routes::otlp(&app)),
             "zipkin" => (&mut receivers, routes::zipkin(&app)),
             "jaeger" => (&mut readers, routes::jaeger(&app)),
+            "jaeger_http" => (&mut receivers, routes::jaeger_http(&app)),
+            "jaeger_grpc" => (&mut receivers, routes::jaeger_grpc(&app)),
+            "jaeger_sampling" => (&mut readers, routes::jaeger_sampling()),
             _ => (&mut readers, routes::api(&app)),
         };
         group.add(bound, router, &app, allowance);
     }
+    for bound in datagrams {
+        receivers.add_datagrams(bound, &app);
+    }
     Ok(Running { app, setter, receivers, readers, opened: open_store(store_options, engine_options) })
+}
+
+/// How the datagrams of a listener are counted and what they are written in; nothing for a listener of connections.
+fn datagram_protocol(listener: &str) -> Option<(Protocol, Format)> {
+    match listener {
+        "jaeger_compact" => Some((Protocol::JaegerCompact, Format::JaegerCompactCall)),
+        "jaeger_binary" => Some((Protocol::JaegerBinary, Format::JaegerBinaryCall)),
+        _ => None,
+    }
 }
 
 fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
@@ -142,6 +165,10 @@ impl Group {
 
     fn add(&mut self, bound: Bound, router: Router, app: &App, allowance: Allowance) {
         self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone(), allowance));
+    }
+
+    fn add_datagrams(&mut self, bound: BoundDatagrams, app: &App) {
+        self.listeners.spawn(datagrams::serve(bound, app.intake.clone(), self.stop.subscribe()));
     }
 
     /// Stops accepting, lets requests under way finish until the deadline, and then lets go of the rest.

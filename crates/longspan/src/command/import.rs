@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options, arguments: &ImportArguments) -> Result<()> 
     logging::start(&settings.options)?;
     let endpoint = match (&arguments.endpoint, settings.server().otlp_http) {
         (Some(url), _) => base_url(url)?,
-        (None, Listen::At(address)) => format!("http://{address}"),
+        (None, Listen::At(address) | Listen::IfFree(address)) => format!("http://{address}"),
         (None, Listen::Off) => bail!("--otlp-http is off, so --endpoint has to say where to send"),
     };
     let files = files(&arguments.files)?;

@@ -11,7 +11,18 @@ use tempfile::TempDir;
 /// Starting includes replaying the log; a test's log is small, a test machine may be slow.
 const START_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
-const ADDRESS_FLAGS: [&str; 5] = ["--otlp-grpc", "--otlp-http", "--api", "--zipkin", "--jaeger"];
+const ADDRESS_FLAGS: [&str; 10] = [
+    "--otlp-grpc",
+    "--otlp-http",
+    "--api",
+    "--zipkin",
+    "--jaeger",
+    "--jaeger-http",
+    "--jaeger-grpc",
+    "--jaeger-compact",
+    "--jaeger-binary",
+    "--jaeger-sampling",
+];
 
 /// A data directory with what the program said on stderr beside it. Outlives the servers that run on it.
 pub(crate) struct Home {

@@ -2,6 +2,9 @@
 //!
 //! Everything between body and answer is [`crate::intake`]. Either OTLP transport is understood on either OTLP port.
 
+pub mod datagrams;
+pub mod grpc;
+pub mod jaeger;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod rpc;

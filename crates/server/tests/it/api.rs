@@ -287,7 +287,7 @@ fn a_question_that_takes_too_long_is_given_up() {
     let saw_the_end = ended.clone();
     let impatient = Arc::new(App {
         answer_max: Duration::from_millis(50),
-        ..App::new(app.options.clone(), app.listening.clone(), app.stage.clone(), app.memory)
+        ..App::new(app.options.clone(), app.listening.clone(), app.stage.clone(), app.memory, Vec::new())
     });
     let answer = server.runtime.block_on(impatient.search("test", move |store| {
         while store.trace(ORDER_TRACE.parse().unwrap()).is_ok() {}

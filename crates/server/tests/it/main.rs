@@ -10,5 +10,6 @@ mod lifecycle;
 mod lookout;
 mod overload;
 mod page;
+mod senders;
 mod server;
 mod zipkin;

@@ -108,7 +108,7 @@ fn replaying() -> (Arc<App>, StageSetter) {
     let (setter, stage) = stage();
     let options = ServerOptions::default();
     let memory = memory::split(None, options.max_body_bytes);
-    (Arc::new(App::new(options, Listening::new(), stage, memory)), setter)
+    (Arc::new(App::new(options, Listening::new(), stage, memory, Vec::new())), setter)
 }
 
 #[test]

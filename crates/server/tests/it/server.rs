@@ -44,6 +44,11 @@ pub(crate) fn options(directory: &TempDir) -> ServerOptions {
         api: Listen::loopback(0),
         zipkin: Listen::loopback(0),
         jaeger: Listen::loopback(0),
+        jaeger_http: Listen::loopback(0),
+        jaeger_grpc: Listen::loopback(0),
+        jaeger_compact: Listen::loopback(0),
+        jaeger_binary: Listen::loopback(0),
+        jaeger_sampling: Listen::loopback(0),
         retention_age: None,
         ..ServerOptions::default()
     }

@@ -129,7 +129,7 @@ impl Fields {
         self = self.head(number, MAP);
         if self.compact {
             self.bytes.extend(varint(pairs.len() as u64));
-            self.bytes.push(8 << 4 | 8);
+            self.bytes.push(0x88);
         } else {
             self.bytes.extend([BYTES, BYTES]);
             self.bytes.extend((pairs.len() as u32).to_be_bytes());
@@ -156,7 +156,7 @@ fn list(compact: bool, elements: Vec<Fields>) -> Vec<u8> {
     let count = elements.len();
     let head = match (compact, count) {
         (false, _) => [vec![STRUCT], (count as u32).to_be_bytes().to_vec()].concat(),
-        (true, 0..15) => vec![(count as u8) << 4 | 12],
+        (true, 0..15) => vec![(count as u8) << 4 | 0x0c],
         (true, _) => [vec![0xfc], varint(count as u64)].concat(),
     };
     elements.into_iter().fold(head, |mut bytes, element| {
