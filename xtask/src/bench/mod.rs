@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: how fast and how small, three ways.
 //!
-//! Without a flag: the real server under load, as a table beside other systems' figures ([`shop`]). `--micro`: the benches of
+//! Without a flag: the real server under load, as a table beside other systems' figures ([`shop`]). `--times 10`: the same load, then as much
+//! nine times more in the same directory, and what that changes ([`growth`]). `--micro`: the benches of
 //! every crate, for finding out why. `--instructions`: instruction counts of the hot paths against the recorded ones
 //! ([`instructions`]), for noticing what got slower where a clock is too noisy.
 
+mod growth;
 mod instructions;
 mod results;
 mod shop;
@@ -58,6 +60,7 @@ fn what(flags: &[String]) -> Result<What> {
         match *flag {
             "--traces" => options.traces = number()?,
             "--runs" => options.runs = number()?,
+            "--times" => options.times = number()?,
             "--quick" => {}
             other => bail!("`bench` does not know `{other}`, or not together with the others"),
         }
@@ -113,8 +116,10 @@ mod tests {
     fn flags_are_read_or_refused() {
         // What is asked for is what is measured, and a flag that means nothing is not passed over.
         assert_eq!(parsed("").unwrap(), What::Shop(shop::Options::default()));
-        let options = shop::Options { traces: 5, runs: 3, quick: true };
+        let options = shop::Options { traces: 5, runs: 3, quick: true, times: 1 };
         assert_eq!(parsed("--quick --traces 5 --runs 3").unwrap(), What::Shop(options));
+        let options = shop::Options { times: 10, ..shop::Options::default() };
+        assert_eq!(parsed("--times 10").unwrap(), What::Shop(options));
         assert_eq!(parsed("--micro").unwrap(), What::Micro);
         assert_eq!(parsed("--instructions --accept").unwrap(), What::Instructions { accept: true });
         for wrong in ["--runs", "--runs 0", "--traces many", "--accept", "--micro --quick", "--fast"] {

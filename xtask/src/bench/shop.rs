@@ -3,6 +3,7 @@
 //! Measuring is the business of an example of `testkit`, so that a network client is no part of xtask; here it is built and
 //! run, and its figures become a table. Other systems are not run: their figures are recorded, with version and date.
 
+use super::growth;
 use super::results::Results;
 use super::{BENCH_LIMIT, release_folder, target_folder};
 use crate::steps;
@@ -24,11 +25,13 @@ pub(super) struct Options {
     pub(super) runs: u64,
     /// A quarter of the questions.
     pub(super) quick: bool,
+    /// So many times the corpus in one directory, instead of several runs.
+    pub(super) times: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { traces: TRACES, runs: 2, quick: false }
+        Options { traces: TRACES, runs: 2, quick: false, times: 1 }
     }
 }
 
@@ -102,6 +105,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     bench.arg("--server").arg(release_folder().join("longspan"));
     bench.arg("--results").arg(&results).arg("--scratch").arg(&folder);
     bench.args(["--traces", &options.traces.to_string(), "--runs", &options.runs.to_string()]);
+    bench.args(["--times", &options.times.to_string()]);
     if options.quick {
         bench.arg("--quick");
     }
@@ -110,8 +114,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let measured = steps::run(&mut bench, RUN_LIMIT);
     // Wrong answers are an error, and the table that they came with is still worth seeing.
     if let Ok(text) = std::fs::read_to_string(&results) {
-        let table = table(&Results::parse(&text)?, options)?;
-        let path = folder.join("latest.md");
+        let results = Results::parse(&text)?;
+        let is_growth = options.times > 1;
+        let table = if is_growth { growth::table(&results, options.times)? } else { table(&results, options)? };
+        let path = folder.join(if is_growth { "growth.md" } else { "latest.md" });
         std::fs::write(&path, &table).with_context(|| path.display().to_string())?;
         println!("\n{table}\nwritten to {}", path.display());
     }
@@ -151,7 +157,7 @@ fn cell(results: &Results, row: &Row, run: u64) -> Result<String> {
 }
 
 /// `1234567.8` as `1,234,568`.
-fn grouped(value: f64, decimals: usize) -> String {
+pub(super) fn grouped(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
     let (whole, fraction) =
         plain.split_once('.').map_or((plain.as_str(), ""), |(whole, _)| (whole, &plain[whole.len()..]));
@@ -177,7 +183,7 @@ mod tests {
         for name in names {
             writeln!(text, "run.1.{name} 1234.5\nrun.2.{name} 2.25").unwrap();
         }
-        let options = Options { traces: 9, runs: 2, quick: false };
+        let options = Options { traces: 9, runs: 2, quick: false, times: 1 };
         let table = table(&Results::parse(&text).unwrap(), &options).unwrap();
         assert!(table.contains("| server CPU-s per million spans, until settled | 1,234.50 | 2.25 | 30.7 | 98–116 |"));
         assert!(table.lines().filter(|line| line.starts_with('|')).all(|line| line.matches('|').count() == 6));

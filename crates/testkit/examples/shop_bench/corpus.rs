@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use testkit::shop::{Manifest, Shop, ShopOptions, TAIL_NS, renew_traces};
+use testkit::shop::{Manifest, Shop, ShopOptions, TAIL_NS, move_in_time, renew_traces};
 
 /// How long a corpus lasts.
 pub(crate) const LENGTH_NS: u64 = 3_300_000_000_000 + TAIL_NS;
@@ -36,14 +36,15 @@ impl Corpus {
         Ok(Corpus { directory, request_spans, manifest, begin_ns, end_ns: begin_ns + LENGTH_NS })
     }
 
-    /// Reads request `number` into `body`; in a later pass as other traces.
-    pub(crate) fn read(&self, number: usize, pass: usize, body: &mut Vec<u8>) -> Result<()> {
+    /// Reads request `number` into `body`; in a later pass as other traces, later by `pass_ns` each.
+    pub(crate) fn read(&self, number: usize, pass: usize, pass_ns: u64, body: &mut Vec<u8>) -> Result<()> {
         let path = file(&self.directory, number);
         body.clear();
         let mut opened = fs::File::open(&path).with_context(|| path.display().to_string())?;
         opened.read_to_end(body)?;
         if pass > 0 {
             renew_traces(body, pass as u64);
+            move_in_time(body, pass as u64 * pass_ns);
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! Sending a corpus over OTLP/HTTP, as fast as the server takes it.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, LENGTH_NS};
 use crate::server::{Server, agent, back_off};
 
 /// Senders, each with a connection that it keeps.
@@ -49,12 +50,18 @@ pub(crate) struct Loaded {
 
 /// Sends all of it once.
 pub(crate) fn load(server: &Server, corpus: &Corpus) -> Result<Loaded> {
+    load_passes(server, corpus, 0..1)
+}
+
+/// Sends all of it in each of some passes: as other traces, each pass later than the one before by as much time as it takes.
+pub(crate) fn load_passes(server: &Server, corpus: &Corpus, passes: Range<usize>) -> Result<Loaded> {
     let requests = corpus.request_spans.len();
-    let sending = Sending::new(server, corpus)?;
+    let sending = Sending { pass_ns: LENGTH_NS, ..Sending::new(server, corpus)? };
+    sending.next.store(passes.start * requests, Ordering::Relaxed);
     let begin = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
-            scope.spawn(|| sending.run(requests));
+            scope.spawn(|| sending.run(passes.end * requests));
         }
     });
     let wall_s = begin.elapsed().as_secs_f64();
@@ -83,6 +90,8 @@ pub(crate) fn while_loading(server: &Server, corpus: &Corpus, work: impl FnOnce(
 struct Sending<'a> {
     corpus: &'a Corpus,
     url: String,
+    /// How much later each pass is.
+    pass_ns: u64,
     next: AtomicUsize,
     stop: AtomicBool,
     spans: AtomicU64,
@@ -96,6 +105,7 @@ impl<'a> Sending<'a> {
         Ok(Sending {
             corpus,
             url: server.url("otlp_http", "/v1/traces")?,
+            pass_ns: 0,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             spans: AtomicU64::new(0),
@@ -118,7 +128,7 @@ impl<'a> Sending<'a> {
             // What is sent again is sent as other traces: the same spans over and over would be no load that anybody has.
             let (pass, number) = (number / self.corpus.request_spans.len(), number % self.corpus.request_spans.len());
             let begin = Instant::now();
-            let read = self.corpus.read(number, pass, &mut body);
+            let read = self.corpus.read(number, pass, self.pass_ns, &mut body);
             if let Err(error) = read.and_then(|()| self.send(&agent, &body)) {
                 let mut failure = self.failure.lock().expect("no sender panics");
                 failure.get_or_insert(format!("request {number}: {error:#}"));

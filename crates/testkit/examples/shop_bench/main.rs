@@ -1,6 +1,6 @@
 //! Loads the shop into a real server, over the network, and asks it: what `cargo xtask bench` makes its table of.
 //!
-//!     shop_bench --server target/release/longspan --results FILE --scratch DIRECTORY [--traces N] [--runs N] [--quick]
+//!     shop_bench --server target/release/longspan --results FILE --scratch DIRECTORY [--traces N] [--runs N] [--quick] [--times N]
 //!
 //! Every run has a server of its own on an empty directory; the corpus is made once. The results are lines of `name value`;
 //! progress goes to stderr. An answer that disagrees with the corpus, or a request that was refused for good, is an error once
@@ -12,14 +12,16 @@
 //! | [`server`] | the program under test; its CPU, memory and disk |
 //! | [`load`] | sending |
 //! | [`questions`] | asking, and checking the answers |
+//! | [`growth`] | the same with many times as much in the directory |
 
 mod corpus;
+mod growth;
 mod load;
 mod questions;
 mod server;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -43,6 +45,8 @@ struct Arguments {
     traces: u64,
     runs: u64,
     quick: bool,
+    /// So many times the corpus, in one run; 1 for the usual runs.
+    times: u64,
 }
 
 fn main() -> ExitCode {
@@ -57,7 +61,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Arguments> {
     let (mut server, mut results, mut scratch) = (None, None, None);
-    let (mut traces, mut runs, mut quick) = (TRACES, 1, false);
+    let (mut traces, mut runs, mut quick, mut times) = (TRACES, 1, false, 1);
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut value = || given.next().with_context(|| format!("{name} needs a value"));
@@ -68,39 +72,48 @@ fn arguments() -> Result<Arguments> {
             "--traces" => traces = value()?.parse().context("--traces")?,
             "--runs" => runs = value()?.parse().context("--runs")?,
             "--quick" => quick = true,
+            "--times" => times = value()?.parse().context("--times")?,
             other => bail!("there is no {other}"),
         }
     }
     let server = server.context("--server is missing: the program to measure")?;
     let results = results.context("--results is missing: the file for the figures")?;
     let scratch = scratch.context("--scratch is missing: where the corpus and the data go; use a real disk")?;
-    ensure!(traces > 0 && runs > 0, "nothing to do");
-    Ok(Arguments { server, results, scratch, traces, runs, quick })
+    ensure!(traces > 0 && runs > 0 && times > 0, "nothing to do");
+    Ok(Arguments { server, results, scratch, traces, runs, quick, times })
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
     let scratch = tempfile::tempdir_in(&arguments.scratch).context("--scratch")?;
+    let mut problems = Vec::new();
+    let mut lines = Lines::default();
+    if arguments.times > 1 {
+        growth::run(arguments, scratch.path(), &mut lines, &mut problems)?;
+    } else {
+        run_all(arguments, scratch.path(), &mut lines, &mut problems)?;
+    }
+    std::fs::write(&arguments.results, &lines.text).context("--results")?;
+    ensure!(problems.is_empty(), "wrong:\n  {}", problems.join("\n  "));
+    Ok(())
+}
+
+fn run_all(arguments: &Arguments, scratch: &Path, lines: &mut Lines, problems: &mut Vec<String>) -> Result<()> {
     let now_ns = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
     // Two stretches of time that do not touch, both in the past: what is measured, and what comes in while it is asked about.
     let begin_ns = now_ns - 2 * corpus::LENGTH_NS;
     eprintln!("making {} traces", arguments.traces);
-    let main = Corpus::make(&scratch.path().join("corpus"), 1, arguments.traces, begin_ns)?;
-    let later =
-        Corpus::make(&scratch.path().join("later"), 2, arguments.traces.div_ceil(2), begin_ns + corpus::LENGTH_NS)?;
-    let mut lines = Lines::default();
+    let main = Corpus::make(&scratch.join("corpus"), 1, arguments.traces, begin_ns)?;
+    let later = Corpus::make(&scratch.join("later"), 2, arguments.traces.div_ceil(2), begin_ns + corpus::LENGTH_NS)?;
     lines.put("spans", main.manifest.spans as f64);
     lines.put("bytes_per_span", main.manifest.request_bytes as f64 / main.manifest.spans as f64);
-    let mut problems = Vec::new();
     for number in 1..=arguments.runs {
         eprintln!("run {number}");
-        let data = scratch.path().join(format!("data-{number}"));
+        let data = scratch.join(format!("data-{number}"));
         let server = Server::start(&arguments.server, &data)?;
-        measure(&server, &main, &later, arguments.quick, &mut lines.of_run(number), &mut problems)?;
+        measure(&server, &main, &later, arguments.quick, &mut lines.of_run(number), problems)?;
         drop(server);
         std::fs::remove_dir_all(&data)?;
     }
-    std::fs::write(&arguments.results, &lines.text).context("--results")?;
-    ensure!(problems.is_empty(), "wrong:\n  {}", problems.join("\n  "));
     Ok(())
 }
 

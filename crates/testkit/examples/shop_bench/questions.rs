@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::rng::Rng;
-use testkit::shop::Manifest;
+use testkit::shop::{Manifest, renewed_id};
 
 use crate::corpus::Corpus;
 use crate::load::Latencies;
@@ -81,17 +81,25 @@ pub(crate) struct Questions<'a> {
     quick: bool,
     /// Traces that the manifest does not know may match too.
     more_arrives: bool,
+    /// The pass whose traces are asked for.
+    pass: u64,
     rng: Rng,
 }
 
 impl<'a> Questions<'a> {
     pub(crate) fn new(server: &'a Server, corpus: &'a Corpus, range_ns: (u64, u64), quick: bool) -> Self {
         let (agent, rng) = (agent(), Rng::new(3));
-        Questions { server, manifest: &corpus.manifest, range_ns, agent, quick, more_arrives: false, rng }
+        Questions { server, manifest: &corpus.manifest, range_ns, agent, quick, more_arrives: false, pass: 0, rng }
     }
 
     pub(crate) fn while_more_arrives(mut self) -> Self {
         self.more_arrives = true;
+        self
+    }
+
+    /// Asks for what was sent in a later pass.
+    pub(crate) fn of_pass(mut self, pass: u64) -> Self {
+        self.pass = pass;
         self
     }
 
@@ -131,7 +139,7 @@ impl<'a> Questions<'a> {
         match class {
             Class::GetTrace => {
                 let sample = self.rng.pick(&manifest.samples);
-                self.trace(&hex(&sample.id), sample.spans)
+                self.trace(&hex(&renewed_id(sample.id, self.pass)), sample.spans)
             }
             Class::UnknownTrace => {
                 let id = format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64());
@@ -222,7 +230,7 @@ impl<'a> Questions<'a> {
         let probe = self.rng.pick(&self.manifest.orders);
         let tags = json!({"order.id": probe.order_id}).to_string();
         let (found, time) = self.search(probe.service, &[("tags", tags)])?;
-        let expected: BTreeSet<String> = probe.traces.iter().map(hex).collect();
+        let expected: BTreeSet<String> = probe.traces.iter().map(|id| hex(&renewed_id(*id, self.pass))).collect();
         Ok((time, (found != expected).then(|| format!("{}: {found:?}, not {expected:?}", probe.order_id))))
     }
 

@@ -13,7 +13,7 @@
 //! | [`parts`] | calls, queries and messages, of which flows are made |
 //! | [`spans`] | opening and closing spans |
 //! | [`requests`] | spans become requests |
-//! | [`renew`] | the same again as other traces |
+//! | [`renew`] | the same again as other traces, at another time |
 //! | [`manifest`] | true counts |
 //!
 //! Not here: sending, decoding, storing. Nothing of the product is used to make the bytes.
@@ -27,7 +27,7 @@ mod services;
 mod spans;
 
 pub use manifest::{DurationProbe, Manifest, OrderProbe, SampleTrace, ServiceCounts};
-pub use renew::renew_traces;
+pub use renew::{move_in_time, renew_traces, renewed_id};
 pub use requests::ShopRequest;
 use spans::Maker;
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Limits, SpanRef, TraceId};
 use testkit::reference::ReferenceStore;
-use testkit::shop::{Manifest, ServiceCounts, Shop, ShopOptions, ShopRequest, TAIL_NS, renew_traces};
+use testkit::shop::{
+    Manifest, ServiceCounts, Shop, ShopOptions, ShopRequest, TAIL_NS, move_in_time, renew_traces, renewed_id,
+};
 use wire::{Format, decode};
 
 const START: u64 = 1_795_100_000_000_000_000;
@@ -190,6 +192,7 @@ fn a_renewed_request_is_the_same_but_for_its_traces() {
         let known = ids.entry(old.trace_id()).or_insert(new.trace_id());
         assert_eq!(*known, new.trace_id());
         assert_ne!(old.trace_id(), new.trace_id());
+        assert_eq!(new.trace_id(), TraceId(renewed_id(old.trace_id().0, 5)));
         assert_eq!((old.row().span_id, old.row().start_unix_nano), (new.row().span_id, new.row().start_unix_nano));
         assert!(old.attributes().eq(new.attributes()));
     }
@@ -200,4 +203,29 @@ fn a_renewed_request_is_the_same_but_for_its_traces() {
     }
     let distinct: BTreeSet<_> = ids.values().collect();
     assert_eq!(distinct.len(), ids.len());
+}
+
+#[test]
+fn a_request_is_moved_in_time_as_a_whole() {
+    // Guarantees that a corpus can go on for longer than it was made for: all instants of spans and events move alike, nothing else changes.
+    const BY: u64 = 4_500_000_000_000;
+    let (mut requests, _) = corpus(200);
+    let before = stored(&requests);
+    for request in &mut requests {
+        move_in_time(&mut request.body, BY);
+    }
+    let after = stored(&requests);
+    let mut events = 0;
+    for (old, new) in before.records().zip(after.records()) {
+        assert_eq!((old.trace_id(), old.row().span_id), (new.trace_id(), new.row().span_id));
+        assert_eq!(new.row().start_unix_nano - old.row().start_unix_nano, BY);
+        assert_eq!(new.row().end_unix_nano - old.row().end_unix_nano, BY);
+        assert!(old.attributes().eq(new.attributes()));
+        assert_eq!(old.links().count(), new.links().count());
+        for (old, new) in old.events().zip(new.events()) {
+            assert_eq!(new.time_unix_nano() - old.time_unix_nano(), BY);
+            events += 1;
+        }
+    }
+    assert!(events > 0);
 }
