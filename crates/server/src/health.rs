@@ -12,6 +12,7 @@ use serde_json::json;
 use store::metrics::DURATION_BUCKETS_S;
 
 use crate::app::App;
+use crate::clock::now_unix_nano;
 use crate::metrics::Reading;
 use crate::metrics::ReadingValue::{Counter, Gauge, Ratio, Seconds};
 
@@ -42,7 +43,14 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         drops.read(&app.metrics);
     }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], app.metrics.encode(readings(&app))).into_response()
+    let text = tokio::task::spawn_blocking(move || {
+        let exposition = app.lookout().map(|lookout| lookout.engine().exposition()).unwrap_or_default();
+        app.metrics.encode(readings(&app), exposition, now_unix_nano())
+    });
+    match text.await {
+        Ok(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// What is read at the moment of asking.

@@ -25,6 +25,7 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod crowd;
+pub mod exposition;
 pub mod guard;
 pub mod gzip;
 pub mod health;

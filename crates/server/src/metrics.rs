@@ -1,13 +1,14 @@
 //! The names of all metrics, in one place, and what is counted under them.
 //!
-//! Label sets are closed: nothing a sender or a reader writes becomes a label value. What the store knows about itself is read
+//! Label sets are closed: nothing a sender or a reader writes becomes a label value here (in `exposition` it does). What the store knows about itself is read
 //! when `/metrics` is asked for ([`Metrics::encode`]), not pushed here.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use flow::engine::exposition::Exposition;
+use prometheus_client::encoding::text::{encode, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::exposition::{MessagesMetrics, TracesMetrics};
 
 /// How a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -260,13 +263,17 @@ impl Metrics {
         Protocol::ALL.into_iter().map(of).sum()
     }
 
-    /// Everything in Prometheus's text format (OpenMetrics), with `readings` taken now.
-    pub fn encode(&self, readings: Vec<Reading>) -> String {
+    /// Everything in Prometheus's text format (OpenMetrics), with `readings` taken now and what flow's engine has counted until now.
+    pub fn encode(&self, readings: Vec<Reading>, mut exposition: Exposition, now_unix_nano: u64) -> String {
         let mut now = Registry::with_prefix("longspan");
         now.register_collector(Box::new(Readings(Arc::from(readings))));
+        let destinations = std::mem::take(&mut exposition.destinations);
+        now.register_collector(Box::new(MessagesMetrics { destinations, now_unix_nano }));
+        let mut traces = Registry::default();
+        traces.register_collector(Box::new(TracesMetrics(exposition)));
         let mut text = String::new();
-        let written = prometheus_client::encoding::text::encode_registry(&mut text, &self.registry);
-        written.and_then(|()| encode(&mut text, &now)).expect("writing to a string");
+        let written = [&self.registry, &now].into_iter().try_for_each(|registry| encode_registry(&mut text, registry));
+        written.and_then(|()| encode(&mut text, &traces)).expect("writing to a string");
         text
     }
 }
@@ -311,7 +318,7 @@ mod tests {
         metrics.dropped("value_truncated", 2);
         metrics.flagged("time_out_of_range", 3);
         let reading = Reading { name: "wal_bytes", help: "Bytes", value: ReadingValue::Gauge(5) };
-        let text = metrics.encode(vec![reading]);
+        let text = metrics.encode(vec![reading], Exposition::default(), 0);
         for line in [
             "longspan_received_spans_total{protocol=\"otlp_grpc\"} 7",
             "longspan_refused_requests_total{protocol=\"zipkin\",reason=\"malformed\"} 1",

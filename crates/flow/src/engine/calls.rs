@@ -71,8 +71,8 @@ pub(super) struct Joined {
     pub(super) start_unix_nano: u64,
     /// How long the client waited.
     pub(super) client_ns: u64,
-    /// How long the server took; what the client waited where no server says.
-    pub(super) server_ns: u64,
+    /// How long the server took, if it says.
+    pub(super) server_ns: Option<u64>,
     pub(super) is_error: bool,
 }
 
@@ -150,7 +150,7 @@ impl Call {
             to: Callee::Peer(kind, self.peer),
             start_unix_nano: self.start_unix_nano(),
             client_ns: self.duration_ns,
-            server_ns: self.duration_ns,
+            server_ns: None,
             is_error: self.is_error,
         }
     }
@@ -194,7 +194,7 @@ impl Calls {
                     to: Callee::Service(server.service),
                     start_unix_nano: server.start_unix_nano(),
                     client_ns: client.duration_ns,
-                    server_ns: server.duration_ns,
+                    server_ns: Some(server.duration_ns),
                     is_error: client.is_error || server.is_error,
                 })
             }

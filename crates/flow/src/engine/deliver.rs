@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::arrival::{Arrival, SKEWED};
+use super::arrival::{Arrival, FAILED, PROCESSES, SKEWED};
 use super::expect::{GROUPS_MAX, LaneState, Patience};
 use super::messages::{DEAD, Delivery, Message, SAMPLED, Standing};
+use super::meters::{Connection, Exchange};
 use super::names::{NONE, Places};
 use super::rollup::{Cell, Counter};
 use super::rule::Rule;
@@ -65,10 +66,12 @@ impl Engine {
         let state = self.verdict(&message).state;
         if matches!(state, MessageState::Late | MessageState::Lost) && message.standing == Standing::Open {
             self.count(&message, Counter::Late, 1);
+            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Late);
             self.totals.late += 1;
         }
         if state == MessageState::Lost {
             self.count(&message, Counter::Lost, 1);
+            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Lost);
             self.totals.lost += 1;
         }
         self.stand(at, state);
@@ -139,6 +142,7 @@ impl Engine {
         }
         message.flags |= DEAD;
         let message = *message;
+        self.meters.fate(destination, Counter::DeadLettered);
         self.totals.dead_lettered += 1;
         self.count(&message, Counter::DeadLettered, 1);
     }
@@ -161,8 +165,25 @@ impl Engine {
         }
         let delivery = arrival.delivery(group, sent_unix_nano);
         self.count_wait(series, place, wait(&delivery), true);
+        self.meter(&message, arrival, destination, &delivery);
         self.messages.add_delivery(at, delivery);
         self.learn(at, &message, group, arrival);
+    }
+
+    /// Counts a delivery for monitoring systems.
+    fn meter(&mut self, message: &Message, arrival: &Arrival, destination: u32, delivery: &Delivery) {
+        let wait_ns = Some(delivery.wait_ns).filter(|&wait_ns| wait_ns != SKEWED);
+        if let Some(wait_ns) = wait_ns {
+            self.meters.wait(destination, delivery.group, wait_ns);
+        }
+        let works = arrival.has(PROCESSES);
+        let exchange = Exchange {
+            is_error: arrival.has(FAILED),
+            client_ns: u64::from(message.took_us) * 1_000,
+            server_ns: works.then(|| arrival.end_unix_nano.saturating_sub(arrival.start_unix_nano)),
+            wait_ns,
+        };
+        self.meters.pair(Connection::Messaging, [message.service, arrival.service], exchange);
     }
 
     /// Counts the wait of a delivery, or takes it back.

@@ -59,6 +59,8 @@ pub(super) struct Message {
     pub(super) service: u32,
     pub(super) partition: u32,
     pub(super) sent: u32,
+    /// How long sending took, microseconds.
+    pub(super) took_us: u32,
     pub(super) first_delivery: u32,
     pub(super) flags: u8,
     pub(super) standing: Standing,

@@ -9,7 +9,10 @@
 //! | [`expect`] | who is expected to receive, how soon: learned or declared |
 //! | [`rule`] | declarations as people write them |
 //! | [`rollup`], [`sketch`] | counters and durations by minute and hour |
-//! | [`calls`] | client and server spans become edges of the service map |
+//! | [`meters`] | the same for monitoring systems: only grows |
+//! | [`calls`] | client and server spans, joined |
+//! | [`service`] | what services are asked and whom they call: the edges of the service map |
+//! | [`exposition`] | what monitoring systems read |
 //! | [`report`] | the answers |
 //! | [`checkpoint`] | everything as bytes, for restarts |
 //! | `names`, `seen`, `keys` | texts as numbers; what was there not long ago; hashes of what identifies |
@@ -26,14 +29,17 @@ pub mod calls;
 pub mod checkpoint;
 mod deliver;
 pub mod expect;
+pub mod exposition;
 mod keys;
 mod messages;
+pub mod meters;
 mod names;
 mod orphans;
 pub mod report;
 pub mod rollup;
 pub mod rule;
 mod seen;
+pub mod service;
 pub mod sketch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -42,13 +48,14 @@ use model::text::hash_text;
 use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
 
 use self::arrival::Arrival;
-use self::calls::{Callee, Calls, Joined, Peer, PeerKeys, PeerKind};
+use self::calls::{Calls, Peer, PeerKeys, PeerKind};
 use self::expect::{LaneState, Patience};
 use self::keys::{is_sampled, key_hash, sender_hash, word_hash, wrapper_hash};
 use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, span_hash};
+use self::meters::Meters;
 use self::names::{NONE, Places, Tuples, mix};
 use self::orphans::Orphans;
-use self::rollup::{Counter, EdgeCounter, Rollup};
+use self::rollup::{Counter, Rollup};
 use self::rule::Rule;
 use self::seen::Recent;
 use crate::cone::Evidence;
@@ -125,6 +132,8 @@ pub(crate) enum EdgeKind {
     Database = 5,
     Cache = 6,
     Host = 7,
+    /// A service by itself: what it was asked.
+    Serves = 8,
 }
 
 /// The streaming engine.
@@ -150,6 +159,7 @@ pub struct Engine {
     edges: Tuples<3>,
     counts: Rollup,
     edge_counts: Rollup,
+    meters: Meters,
     calls: Calls,
     bindings: Bindings,
     /// Whether a hop from one destination to another is a message that turned up elsewhere.
@@ -186,6 +196,7 @@ impl Engine {
             edges: Tuples::new(EDGES_MAX),
             counts: Rollup::new(options.cells_max),
             edge_counts: Rollup::new(options.cells_max),
+            meters: Meters::default(),
             calls: Calls::default(),
             bindings: Bindings::default(),
             ways: HashMap::new(),
@@ -222,6 +233,7 @@ impl Engine {
             + self.edges.heap_bytes()
             + self.counts.heap_bytes()
             + self.edge_counts.heap_bytes()
+            + self.meters.heap_bytes()
             + self.calls.heap_bytes()
     }
 
@@ -235,6 +247,7 @@ impl Engine {
         let service = |resource: &model::Resource| batch.text.str(resource.service_name);
         let services = batch.resources.iter().map(|resource| self.places.names.intern(service(resource))).collect();
         let peer_keys = PeerKeys::of(batch);
+        self.meters.begin_batch();
         let mut context = Batch { heard_unix_nano, services, peer_keys, peers: Vec::new() };
         for span in batch.spans() {
             self.span(&mut context, span);
@@ -247,6 +260,8 @@ impl Engine {
     fn span(&mut self, context: &mut Batch, span: SpanRef<'_>) {
         let service = context.services[span.scope().resource as usize];
         let view = Messaging::of(span);
+        self.meters.span(span, service, &mut self.places.names);
+        self.serve(span, service, view.as_ref().map(|view| view.role));
         match view.as_ref().map(|view| view.role) {
             Some(role) if is_sender(role) => self.sender(context, span, service, view.as_ref()),
             Some(role) if is_receiver(role) => self.receiver(context, span, service, view.as_ref()),
@@ -301,6 +316,7 @@ impl Engine {
             service,
             partition,
             sent,
+            took_us: u32::try_from(span.duration_ns() / 1_000).unwrap_or(u32::MAX),
             first_delivery: NOWHERE,
             flags: if is_sampled(span) { SAMPLED } else { 0 },
             standing: Standing::Open,
@@ -359,24 +375,6 @@ impl Engine {
         self.counts.change(at, number, |cell| cell.change(Counter::Sent as usize, i64::from(sent)));
         let is_error = span.status() == StatusCode::ERROR;
         self.count_edge(EdgeKind::Sends, [service, series[0]], at, is_error, Some(span.duration_ns()));
-    }
-
-    fn count_edge(
-        &mut self,
-        kind: EdgeKind,
-        [from, to]: [u32; 2],
-        at_unix_nano: u64,
-        is_error: bool,
-        took_ns: Option<u64>,
-    ) {
-        let edge = self.edges.intern([kind as u32, from, to]);
-        self.edge_counts.change(at_unix_nano, edge, |cell| {
-            cell.change(EdgeCounter::Count as usize, 1);
-            cell.change(EdgeCounter::Errors as usize, i64::from(is_error));
-            if let Some(took_ns) = took_ns {
-                cell.durations.add(took_ns);
-            }
-        });
     }
 
     /// A span that receives, by what it says or because it points at what a sender made.
@@ -455,7 +453,8 @@ impl Engine {
                 Some(at) => return self.deliver(at, &arrival),
                 // A poll's parent is whoever polls.
                 None if span.kind() == SpanKind::CLIENT => {}
-                None => self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
+                // It has its context: what it is called besides may be somebody else's name, too.
+                None => return self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
             }
         }
         let Some(identity) = identity else { return };
@@ -474,9 +473,11 @@ impl Engine {
         let latest = received_unix_nano.saturating_add(CLOCKS_APART_MAX_NS);
         let before = self.messages.with_key(key).filter(|&at| self.messages.get(at).sent_unix_nano <= latest);
         if matches!(evidence, Evidence::MessageId | Evidence::Offset) {
-            return before.max_by_key(|&at| {
+            // Sent before it was received, or else as soon as possible after that: clocks may be apart.
+            return before.min_by_key(|&at| {
                 let message = self.messages.get(at);
-                (message.sent_unix_nano, message.trace_id, message.span_id)
+                let sent = message.sent_unix_nano;
+                (sent > received_unix_nano, sent.abs_diff(received_unix_nano), message.trace_id, message.span_id)
             });
         }
         let mut before = before;
@@ -545,47 +546,5 @@ impl Engine {
             self.declare(lane);
         }
         &mut self.lanes[lane as usize]
-    }
-
-    fn call(&mut self, context: &mut Batch, span: SpanRef<'_>, service: u32) {
-        let peer = if span.kind() == SpanKind::CLIENT { context.peer_keys.peer(span) } else { None };
-        let peer = peer.map(|peer| self.peer(context, span.batch, peer));
-        if let Some(joined) = self.calls.add(span, service, peer) {
-            self.count_call(joined);
-        }
-    }
-
-    /// The name and kind of a peer.
-    fn peer(&mut self, context: &mut Batch, batch: &SpanBatch, peer: Peer) -> (u32, PeerKind) {
-        if let Some((_, named)) = context.peers.iter().find(|(known, _)| *known == peer) {
-            return *named;
-        }
-        let (system, address) = (batch.text.str(peer.system), batch.text.str(peer.address));
-        let name = match (system, address) {
-            ("", name) | (name, "") => self.places.names.intern(name),
-            (system, address) => self.places.names.intern(&format!("{system}@{address}")),
-        };
-        let named = (name, PeerKind::of_system(system));
-        if context.peers.len() < PEERS_KEPT_MAX {
-            context.peers.push((peer, named));
-        }
-        named
-    }
-
-    fn count_call(&mut self, joined: Joined) {
-        let (kind, to) = match joined.to {
-            Callee::Service(server) if joined.client == server => return,
-            Callee::Service(server) => (EdgeKind::Calls, server),
-            Callee::Peer(PeerKind::Database, peer) => (EdgeKind::Database, peer),
-            Callee::Peer(PeerKind::Cache, peer) => (EdgeKind::Cache, peer),
-            Callee::Peer(PeerKind::Host, peer) => (EdgeKind::Host, peer),
-        };
-        self.count_edge(kind, [joined.client, to], joined.start_unix_nano, joined.is_error, Some(joined.server_ns));
-    }
-
-    fn age_calls(&mut self) {
-        for joined in self.calls.advance(self.now_unix_nano) {
-            self.count_call(joined);
-        }
     }
 }

@@ -251,11 +251,11 @@ impl Standings {
 }
 
 /// What belongs to a name, with who reads it.
-type Ends = (u32, Option<u32>);
+pub(super) type Ends = (u32, Option<u32>);
 
 impl Engine {
     /// What a destination is part of: the one source that is bound to it, with itself as the group.
-    fn resolved(&self, destination: u32, known: &mut HashMap<u32, Ends>) -> Ends {
+    pub(super) fn resolved(&self, destination: u32, known: &mut HashMap<u32, Ends>) -> Ends {
         *known.entry(destination).or_insert_with(|| {
             let own = identity(&self.places, destination);
             let source = self.bindings.resolve_received(&own).key;
@@ -313,7 +313,7 @@ impl Engine {
     }
 
     /// How messages stand now, by destination and by the group that misses them; under [`NONE`] each message once.
-    fn standings(&self) -> HashMap<(u32, u32), Standings> {
+    pub(super) fn standings(&self) -> HashMap<(u32, u32), Standings> {
         let mut standings: HashMap<(u32, u32), Standings> = HashMap::new();
         for at in self.messages.all() {
             let message = self.messages.get(at);
@@ -487,6 +487,7 @@ impl Engine {
         let kind = EDGE_KINDS.into_iter().find(|&known| known as u32 == kind)?;
         let mut destination = |number| MapNode::Destination(self.places.key(self.resolved(number, known).0));
         Some(match kind {
+            EdgeKind::Serves => return None,
             EdgeKind::Sends => (MapNode::Service(text(from)), destination(to)),
             EdgeKind::Receives => (destination(from), MapNode::Service(text(to))),
             EdgeKind::Calls => (MapNode::Service(text(from)), MapNode::Service(text(to))),

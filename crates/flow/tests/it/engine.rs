@@ -238,6 +238,85 @@ fn the_map_has_all_that_takes_part() {
 }
 
 #[test]
+fn monitoring_systems_read_what_only_grows() {
+    // Guarantees span metrics of every span, pairs of services joined by call, by link and with what sends no spans, waits by group,
+    // and that all of it outlives a restart and nothing is taken back when a lost message is found.
+    let mut engine = engine();
+    tell(
+        &mut engine,
+        0,
+        "A1 web client \"GET /stock\" 0..20
+         A2 in A1 stock server \"GET /stock\" 1..19 error
+         A3 in A2 stock client \"SELECT\" 2..9 db.system=postgresql server.address=db1",
+    );
+    traffic(&mut engine, 0..30, &["mail"]);
+    traffic(&mut engine, 30..31, &[]);
+    engine.advance(at(120));
+    tell(
+        &mut engine,
+        130_000,
+        "X1 mail consumer \"process orders\" 130s..131s op=process to=kafka:orders group=mail link=T30",
+    );
+    let (read, _) = Engine::from_bytes(options(), &engine.to_bytes(0)).unwrap();
+    let exposition = read.exposition();
+    assert_eq!(exposition, engine.exposition());
+    let pairs: Vec<String> = exposition
+        .pairs
+        .iter()
+        .map(|pair| {
+            let meter = &pair.meter;
+            format!("{:?} {} {} {}/{}", pair.connection, pair.client, pair.server, meter.failed, meter.requests)
+        })
+        .collect();
+    assert_eq!(pairs, ["Call web stock 1/1", "Database stock postgresql@db1 0/1", "Messaging shop mail 0/31"],);
+    let sends = exposition.spans.iter().find(|series| series.name == "send orders").unwrap();
+    assert_eq!((&*sends.service, &*sends.kind.to_string(), sends.durations.count()), ("shop", "producer", 31));
+    let [whole, mail] = &exposition.destinations[..] else { panic!("one destination with one group") };
+    assert_eq!((whole.meter.late, whole.meter.lost, mail.group.as_deref()), (1, 1, Some("mail")));
+    assert_eq!((mail.meter.waits.count(), mail.meter.waits.sum_ns / SECOND), (31, 102));
+}
+
+#[test]
+fn names_without_end_become_others() {
+    // Guarantees that spans with ever new names do not take memory without end, and are counted all the same.
+    let mut engine = engine();
+    let count = 2 * flow::engine::meters::SPAN_SERIES_MAX;
+    for number in 0..count {
+        tell(&mut engine, 0, &format!("A{number} web server \"GET /{number}\" 0..20"));
+    }
+    let spans = engine.exposition().spans;
+    let others: u64 =
+        spans.iter().filter(|series| series.name == "(other)").map(|series| series.durations.count()).sum();
+    assert!(spans.len() < flow::engine::meters::SPAN_SERIES_MAX && others > count as u64 / 2);
+    assert_eq!(spans.iter().map(|series| series.durations.count()).sum::<u64>(), count as u64);
+}
+
+#[test]
+fn services_are_told_with_what_they_were_asked() {
+    // Guarantees that what a service serves, works on and begins is counted by step with its errors and how long it took, and that
+    // what it does within, or asks others, is not.
+    let mut engine = engine();
+    tell(
+        &mut engine,
+        0,
+        "A1 web internal job 0..1000
+         A2 in A1 web client \"GET /stock\" 0..20
+         A3 in A2 stock server \"GET /stock\" 1..19 error
+         A4 in A3 stock internal look 2..9
+         B1 stock server \"GET /stock\" 61s..62s
+         C1 mail consumer poll 0..900 op=receive to=kafka:orders group=mail count=0",
+    );
+    let services = engine.services(at(0), at(120), 60 * SECOND);
+    let told: Vec<_> = services
+        .iter()
+        .map(|service| (&*service.name, service.figures.requests, service.figures.errors, service.series.len()))
+        .collect();
+    assert_eq!(told, [("stock", 2, 1, 2), ("web", 1, 0, 1)]);
+    let took = services[0].series[1].1.durations.quantile_ns(0.5).unwrap();
+    assert!(took.abs_diff(SECOND) < SECOND / 40, "{took}");
+}
+
+#[test]
 fn a_queue_is_a_group_of_its_exchange() {
     // Guarantees that what is learned to be bound is shown as one destination, also what came before it was learned.
     let mut engine = engine();

@@ -1,35 +1,118 @@
 //! What there is to ask for: services, operations, attribute keys and values. For completion.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use flow::engine::rollup::MINUTE_NS;
+use flow::engine::service::ServiceFigures;
 use model::{Level, SpanKind};
 use query::{Field, KeyQuery, SpanStore, ValueQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::destinations::{QuantilesShape, range};
 use super::error::{ApiError, ErrorBody};
-use super::params::{LimitParam, List, NoParams, Strict};
+use super::params::{InstantParam, LimitParam, List, Strict};
 use crate::app::App;
+
+/// Steps of a service's series, about.
+const STEPS: u64 = 30;
+
+/// From when to when.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ServicesParams {
+    /// Figures from this instant on; else an hour before `end`. Whole minutes count; long ago, whole hours.
+    #[param(value_type = Option<String>)]
+    start: Option<InstantParam>,
+    /// Figures up to this instant; else now.
+    #[param(value_type = Option<String>)]
+    end: Option<InstantParam>,
+}
+
+/// What a service was asked.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ServiceFigures)]
+pub struct ServiceFiguresShape {
+    /// Spans of kind server or consumer, and spans without a parent; not those that only ask for messages.
+    requests: u64,
+    /// Those that failed.
+    errors: u64,
+    /// How long they took, right to within 2 %.
+    duration: QuantilesShape,
+}
+
+impl ServiceFiguresShape {
+    fn of(figures: &ServiceFigures) -> ServiceFiguresShape {
+        let duration = QuantilesShape::of(&figures.durations);
+        ServiceFiguresShape { requests: figures.requests, errors: figures.errors, duration }
+    }
+}
+
+/// A step of time in which a service was asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServiceStep {
+    start_unix_nano: String,
+    requests: u64,
+    errors: u64,
+    p50_ns: Option<u64>,
+    p95_ns: Option<u64>,
+}
+
+impl ServiceStep {
+    fn of((start_unix_nano, figures): &(u64, ServiceFigures)) -> ServiceStep {
+        ServiceStep {
+            start_unix_nano: start_unix_nano.to_string(),
+            requests: figures.requests,
+            errors: figures.errors,
+            p50_ns: figures.durations.quantile_ns(0.5),
+            p95_ns: figures.durations.quantile_ns(0.95),
+        }
+    }
+}
 
 /// A service.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Service {
     name: String,
+    /// All spans that are stored of it, whatever their time.
     spans: u64,
+    /// What it was asked from `start` to `end`.
+    figures: ServiceFiguresShape,
+    /// The length of a step.
+    step_ns: u64,
+    /// The same in some thirty steps, in the order of time. Steps in which it was not asked are left out.
+    series: Vec<ServiceStep>,
 }
 
-/// The services, by name.
-#[utoipa::path(get, path = "/api/services", tag = "catalog",
+/// The services, by name, with what they were asked.
+#[utoipa::path(get, path = "/api/services", tag = "catalog", params(ServicesParams),
     responses((status = 200, body = List<Service>), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn services(
     State(app): State<Arc<App>>,
-    Strict(NoParams {}): Strict<NoParams>,
+    Strict(params): Strict<ServicesParams>,
 ) -> Result<Json<List<Service>>, ApiError> {
-    let services = app.ask("services", SpanStore::services).await?;
-    let item = |service: query::ServiceCount| Service { name: service.name, spans: service.spans };
-    Ok(Json(List::whole(services.into_iter().map(item).collect())))
+    let (start, end) = range(params.start, params.end)?;
+    let step_ns = ((end - start) / STEPS).next_multiple_of(MINUTE_NS).max(MINUTE_NS);
+    let stored = app.ask("services", SpanStore::services).await?;
+    let asked = app.look_out("services", move |engine| engine.services(start, end, step_ns)).await?;
+    let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    for query::ServiceCount { name, spans } in stored {
+        let service =
+            Service { name: name.clone(), spans, figures: ServiceFiguresShape::default(), step_ns, series: Vec::new() };
+        services.insert(name, service);
+    }
+    // Spans that retention has dropped may still have figures; such a service is not named.
+    for report in asked {
+        if let Some(service) = services.get_mut(&report.name) {
+            service.figures = ServiceFiguresShape::of(&report.figures);
+            service.series = report.series.iter().map(ServiceStep::of).collect();
+        }
+    }
+    Ok(Json(List::whole(services.into_values().collect())))
 }
 
 /// Whose operations.

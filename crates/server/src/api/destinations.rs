@@ -39,7 +39,8 @@ pub struct RangeParams {
     end: Option<InstantParam>,
 }
 
-fn range(start: Option<InstantParam>, end: Option<InstantParam>) -> Result<(u64, u64), ApiError> {
+/// An hour up to now, unless something else is wanted.
+pub(super) fn range(start: Option<InstantParam>, end: Option<InstantParam>) -> Result<(u64, u64), ApiError> {
     let end = end.map_or_else(now_unix_nano, |end| end.0);
     let start = start.map_or(end.saturating_sub(HOUR_NS), |start| start.0);
     if start > end {
@@ -49,7 +50,7 @@ fn range(start: Option<InstantParam>, end: Option<InstantParam>) -> Result<(u64,
 }
 
 /// How long something took.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Quantiles)]
 pub struct QuantilesShape {
     /// How many were measured.
@@ -61,7 +62,7 @@ pub struct QuantilesShape {
 }
 
 impl QuantilesShape {
-    fn of(sketch: &Sketch) -> QuantilesShape {
+    pub(super) fn of(sketch: &Sketch) -> QuantilesShape {
         let at = |share| sketch.quantile_ns(share);
         QuantilesShape { count: sketch.count(), p50_ns: at(0.5), p95_ns: at(0.95), p99_ns: at(0.99), max_ns: at(1.0) }
     }

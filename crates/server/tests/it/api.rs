@@ -300,7 +300,7 @@ fn a_question_that_takes_too_long_is_given_up() {
     server.runtime.block_on(impatient.search("test", |_| Ok(()))).unwrap();
     let all = server.runtime.block_on(impatient.searches.acquire_many(2));
     assert!(all.is_ok() && ended.load(Ordering::Relaxed));
-    let metrics = impatient.metrics.encode(Vec::new());
+    let metrics = impatient.metrics.encode(Vec::new(), flow::engine::exposition::Exposition::default(), 0);
     assert!(metrics.contains("longspan_refused_questions_total{reason=\"too_slow\"} 1"), "{metrics}");
 }
 

@@ -151,3 +151,63 @@ fn a_restart_forgets_and_doubles_nothing() {
         assert_eq!((&expected["items"][0]["group"], &expected["items"][0]["declared"]), (&Value::Null, &json!(false)));
     }
 }
+
+#[test]
+fn services_show_what_they_are_asked() {
+    // Guarantees that services have their figures of the wanted time in steps, beside all that is stored of them, and that a range that
+    // cannot be is refused.
+    let server = TestServer::start();
+    all_but_one(&server, 1..31);
+    let mail = |answer: &Value| answer["items"].as_array().unwrap().iter().find(|item| item["name"] == "mail").cloned();
+    let answer =
+        wait_for(&server, "/api/services", |answer| mail(answer).is_some_and(|mail| mail["figures"]["requests"] == 29));
+    let service = mail(&answer).unwrap();
+    assert_eq!((&service["spans"], &service["figures"]["errors"]), (&json!(29), &json!(0)));
+    assert!(service["figures"]["duration"]["p95_ns"].as_u64().unwrap().abs_diff(1_000_000) < 20_000, "{service}");
+    let steps = service["series"].as_array().unwrap();
+    assert_eq!(steps.iter().map(|step| step["requests"].as_u64().unwrap()).sum::<u64>(), 29);
+    assert_eq!(service["step_ns"], 120 * SECOND);
+    let before = server.get("api", "/api/services?start=2020-01-01T00:00:00Z&end=2020-01-02T00:00:00Z").json();
+    assert_eq!((&before["items"][0]["name"], &before["items"][0]["figures"]["requests"]), (&json!("mail"), &json!(0)));
+    assert_eq!(server.get("api", "/api/services?start=2&end=1").status, 400);
+}
+
+#[test]
+fn metrics_tell_of_messages_and_services() {
+    // Guarantees the names and labels that dashboards and alerts rely on, and that label values of any text are escaped.
+    let server = TestServer::start();
+    server.put("api", "/api/expectations", br#"{"rules": ["mail consumes orders within 1s"]}"#);
+    all_but_one(&server, 1..31);
+    send(&server, &[span("odd \"name\"\n\\", 77, 2, "serve", now(), None)]);
+    let begin = Instant::now();
+    let text = loop {
+        let text = server.get("api", "/metrics").text();
+        if text.contains("longspan_lost_messages_total 1") {
+            break text;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "nothing is lost in\n{text}");
+        std::thread::yield_now();
+    };
+    let to = "messaging_system=\"kafka\",messaging_destination_name=\"orders\"";
+    let pair = "client=\"shop\",server=\"mail\",connection_type=\"messaging_system\"";
+    let spans =
+        "service=\"shop\",span_name=\"send orders\",span_kind=\"SPAN_KIND_PRODUCER\",status_code=\"STATUS_CODE_UNSET\"";
+    for line in [
+        format!("longspan_queue_wait_seconds_count{{{to},messaging_consumer_group_name=\"mail\"}} 29"),
+        format!("longspan_queue_wait_seconds_bucket{{le=\"0.05\",{to},messaging_consumer_group_name=\"mail\"}} 29"),
+        format!("longspan_destination_late_messages_total{{{to}}} 1"),
+        format!("longspan_destination_lost_messages_total{{{to}}} 1"),
+        format!("longspan_in_flight_messages{{{to}}} 0.0"),
+        format!("longspan_oldest_unconsumed_age_seconds{{{to}}} 0.0"),
+        format!("traces_service_graph_request_total{{{pair}}} 29"),
+        format!("traces_service_graph_request_failed_total{{{pair}}} 0"),
+        format!("traces_service_graph_request_client_seconds_count{{{pair}}} 29"),
+        format!("traces_service_graph_request_server_seconds_bucket{{le=\"0.002\",{pair}}} 29"),
+        format!("traces_service_graph_request_messaging_system_seconds_count{{{pair}}} 29"),
+        format!("traces_spanmetrics_calls_total{{{spans}}} 30"),
+        format!("traces_spanmetrics_latency_count{{{spans}}} 30"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(text.contains(r#"service="odd \"name\"\n\\""#) && text.ends_with("# EOF\n"));
+}

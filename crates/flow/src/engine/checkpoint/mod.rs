@@ -70,11 +70,11 @@ fn read_sketch(from: &mut Reader<'_>) -> Read<Sketch> {
     Ok(Sketch::from_buckets(buckets))
 }
 
-fn write_tuples<const N: usize>(out: &mut Writer, tuples: &Tuples<N>) {
+pub(super) fn write_tuples<const N: usize>(out: &mut Writer, tuples: &Tuples<N>) {
     out.list(tuples.all().iter(), |out, tuple| out.numbers(*tuple));
 }
 
-fn read_tuples<const N: usize>(from: &mut Reader<'_>, tuples: &mut Tuples<N>) -> Read<()> {
+pub(super) fn read_tuples<const N: usize>(from: &mut Reader<'_>, tuples: &mut Tuples<N>) -> Read<()> {
     from.list(|from| {
         tuples.intern(from.numbers()?);
         Ok(())
@@ -161,6 +161,7 @@ impl Engine {
         self.wrappers.write(&mut out);
         self.calls.write(&mut out);
         out.text(&self.bindings.to_bytes());
+        self.meters.write(&mut out);
         let checksum = hash_text(&out.0);
         out.fixed(checksum);
         out.0
@@ -213,6 +214,7 @@ impl Engine {
         self.wrappers.read(from)?;
         self.calls.read(from)?;
         self.bindings = Bindings::from_bytes(from.text()?).map_err(|_| CheckpointError::Damaged)?;
+        self.meters.read(from)?;
         self.counts.advance(self.now_unix_nano);
         self.edge_counts.advance(self.now_unix_nano);
         Ok(())
@@ -352,6 +354,7 @@ impl Message {
         out.step(self.heard_unix_nano, self.sent_unix_nano);
         out.number(self.delivered);
         out.numbers([self.lane, self.ordinal, self.service, self.partition]);
+        out.number(self.took_us);
         if self.sent != 1 {
             out.number(self.sent);
         }
@@ -379,6 +382,7 @@ impl Message {
             ordinal,
             service,
             partition,
+            took_us: from.small()?,
             sent: if said & SENT_SEVERAL == 0 { 1 } else { from.small()? },
             first_delivery: NOWHERE,
             flags: said >> 2 & (SAMPLED | DEAD | WRAPPER),
