@@ -55,13 +55,15 @@ class Weaver {
     this.#notReceived();
   }
 
-  /** A parent that is not named as missing has arrived and is no part of this flow: a consumer that polls for all flows. */
+  /** What joined by a message or a link may have a parent outside of this flow, as a consumer that polls for all; that one is not missing. */
   #outside(): void {
     const { draft, flow } = this;
     const missing = new Set(flow.not_received.map((one) => `${one.trace_id}.${one.span_id}`));
+    const receivers = new Set(flow.hops.map((hop) => (hop.to ? draft.index.find(hop.to.trace_id, hop.to.span_id) : -1)));
+    const joined = (index: number) => receivers.has(index) || draft.spans[index]?.links.some((link) => draft.index.find(link.trace_id, link.span_id) >= 0);
     draft.parent.forEach((up, index) => {
       const extra = up < 0 && up !== NONE ? draft.extras[~up] : undefined;
-      if (extra?.kind === "missing" && !missing.has(`${extra.traceId}.${extra.spanId}`)) draft.parent[index] = NONE;
+      if (extra?.kind === "missing" && joined(index) && !missing.has(`${extra.traceId}.${extra.spanId}`)) draft.parent[index] = NONE;
     });
   }
 
