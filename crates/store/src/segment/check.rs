@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use model::text::hash_text;
 use model::{SpanBatch, StatusCode, TraceId};
+use parquet::file::metadata::ParquetMetaData;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::disk::{Disk, Located, read_file};
@@ -24,7 +25,7 @@ use crate::segment::cache::PageCache;
 use crate::segment::index::{Block, Index, Place, read_sections};
 use crate::segment::meta::{FileMeta, SegmentMeta};
 use crate::segment::page::{Page, Shape};
-use crate::segment::parquet_file::{ParquetFile, chunk_shape};
+use crate::segment::parquet_file::{ParquetFile, chunk_shape, read_metadata};
 use crate::segment::pieces::{self, checked};
 use crate::segment::{META_BYTES_MAX, Segment};
 use crate::snapshot::Projection;
@@ -214,9 +215,13 @@ impl Check<'_> {
             Ok(file) => file,
             Err(error) => return self.unreadable(&error),
         };
-        for (column, &(number, shape)) in &file.leaves {
-            for group in 0..file.metadata.num_row_groups() {
-                if let Err((offset, damage)) = check_chunk(&file, group, number, shape) {
+        let metadata = match read_metadata(&file.file) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.unreadable(&error),
+        };
+        for (column, number, shape) in file.leaves() {
+            for group in 0..metadata.num_row_groups() {
+                if let Err((offset, damage)) = check_chunk(&file, &metadata, (group, number), shape) {
                     self.damage(path, Some(offset), format!("column {column}: {damage}"));
                 }
             }
@@ -301,12 +306,17 @@ fn hash_file(disk: &dyn Disk, path: &Path, read: &mut dyn FnMut(u64)) -> io::Res
 type DamageAt = (u64, String);
 
 /// Unpacks the pages of a column in a row group and counts their rows.
-fn check_chunk(file: &ParquetFile, group: usize, column: usize, shape: Shape) -> Result<(), DamageAt> {
-    let chunk = file.metadata.row_group(group).column(column);
+fn check_chunk(
+    file: &ParquetFile,
+    metadata: &ParquetMetaData,
+    (group, column): (usize, usize),
+    shape: Shape,
+) -> Result<(), DamageAt> {
+    let chunk = metadata.row_group(group).column(column);
     let shape = chunk_shape(shape, chunk.compression()).map_err(|reason| (0, reason))?;
-    let index = file.metadata.page_index_for_row_group(group);
+    let index = metadata.page_index_for_row_group(group);
     let locations = index.page_locations(column).map_or(&[][..], Vec::as_slice);
-    let rows = file.metadata.row_group(group).num_rows();
+    let rows = metadata.row_group(group).num_rows();
     let Some(first) = locations.first() else {
         return if rows == 0 { Ok(()) } else { Err((0, "no page index".to_owned())) };
     };
