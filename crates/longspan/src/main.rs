@@ -9,6 +9,7 @@ mod otlp_file;
 mod progress;
 mod send;
 mod settings;
+mod terminal;
 mod witness;
 
 use std::process::ExitCode;
@@ -44,6 +45,12 @@ enum Command {
     Export(command::export::ExportArguments),
     /// Send files of OTLP traces to a running server
     Import(command::import::ImportArguments),
+    /// Draw a flow: a trace and everything it caused, through every queue
+    Flow(command::flow::FlowArguments),
+    /// Draw one trace
+    Trace(command::trace::TraceArguments),
+    /// Show traces as they arrive
+    Tail(command::tail::TailArguments),
     /// Look at the settings
     Config {
         #[command(subcommand)]
@@ -66,6 +73,9 @@ fn main() -> ExitCode {
         Command::Snapshot(arguments) => command::snapshot::run(&options, &arguments).map(done),
         Command::Export(arguments) => command::export::run(&options, &arguments).map(done),
         Command::Import(arguments) => command::import::run(&options, &arguments).map(done),
+        Command::Flow(arguments) => command::flow::run(&options, &arguments).map(done),
+        Command::Trace(arguments) => command::trace::run(&options, &arguments).map(done),
+        Command::Tail(arguments) => command::tail::run(&options, &arguments).map(done),
         Command::Config { command: ConfigCommand::Show } => command::config::show(&options).map(done),
     };
     match ran {
@@ -78,7 +88,7 @@ fn main() -> ExitCode {
 }
 
 /// Commands that do not serve: the settings of a server are not in their help.
-const WITHOUT_A_SERVER: [&str; 4] = ["verify", "snapshot", "export", "import"];
+const WITHOUT_A_SERVER: [&str; 7] = ["verify", "snapshot", "export", "import", "flow", "trace", "tail"];
 /// Settings that hold for every command.
 const FOR_ALL: [&str; 4] = ["config", "data", "log_level", "log_format"];
 

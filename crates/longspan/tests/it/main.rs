@@ -24,6 +24,7 @@ mod shapes;
 mod slow;
 mod startup;
 mod stop;
+mod terminal;
 mod tools;
 mod transfer;
 mod witness;
