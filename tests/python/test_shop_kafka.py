@@ -82,13 +82,22 @@ def test_a_message_that_is_put_aside_is_one_lineage_with_its_death(shop):
     deliveries = {delivery["group"]: delivery for delivery in message["deliveries"]}
     assert message["state"] == "dead_lettered"
     assert deliveries["shipping"]["attempts"] == 3 and deliveries["ledger"]["attempts"] == 1
+    first, dead = message["lineage"]
+    tried = [attempt for attempt in first["attempts"] if attempt["service"] == "shipping"]
+    assert [attempt["failed"] for attempt in tried] == [True, True, False]
+    assert "nobody knows where to send order stuck" in tried[1]["exception"]["message"]
+    assert (dead["how"], dead["of"], dead["destination"]) == ("dead_letter", first["id"], "kafka:payments.DLT")
+    assert [attempt["service"] for attempt in dead["attempts"]] == ["support"]
 
 
 def test_a_mended_message_is_sent_again_in_the_same_flow(shop):
     # Support sends the dead letter to its topic once more; both readers get it, in the same flow.
     again = consumed(("support", "payments", "shipping"), ("support", "payments", "ledger"))
     wanted = sorted([*STUCK, *again], key=str)
-    shop.flow(shop.order(id="moved", address="old"), lambda flow: ways(flow) == wanted)
+    flow = shop.flow(shop.order(id="moved", address="old"), lambda flow: ways(flow) == wanted)
+    again = hop(flow, "support", "shipping")["from"]
+    lineage = shop.get(f"/api/messages/{again['trace_id']}-{again['span_id']}")["lineage"]
+    assert [step["how"] for step in lineage] == ["sent", "dead_letter", "sent_again"]
 
 
 def test_a_lost_context_is_found_again_by_a_business_key(shop):

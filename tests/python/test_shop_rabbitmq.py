@@ -73,6 +73,15 @@ def test_a_refused_message_is_one_lineage_with_its_death(shop):
     deliveries = {delivery["group"]: delivery for delivery in message["deliveries"]}
     assert deliveries["payment"]["attempts"] == deliveries["payment"]["failed"] == 3
     assert deliveries["stock"]["attempts"] == 1 and deliveries["stock"]["failed"] == 0
+    assert message["message_id"] == "order-4"
+    (step,) = message["lineage"]
+    tried = [attempt for attempt in step["attempts"] if attempt["service"] == "payment"]
+    assert [attempt["attempt"] for attempt in tried] == [1, 2, 3] and all(attempt["failed"] for attempt in tried)
+    for attempt in tried:
+        exception = attempt["exception"]
+        assert exception["type"].endswith("CardRefused") and exception["message"] == "the card is declined"
+        assert exception["span_id"] == attempt["span_id"]
+    assert step["attempts"][-1]["service"] == "support" and step["attempts"][-1]["destination"] == "rabbitmq:dead-letters"
 
 
 def test_a_mended_message_is_sent_again_in_the_same_flow(shop):
@@ -82,6 +91,9 @@ def test_a_mended_message_is_sent_again_in_the_same_flow(shop):
     shop.flow(shop.order(id="5", card="expired"), lambda flow: ways(flow) == wanted)
     message = shop.message("orders", lambda message: message["state"] == "dead_lettered", message_id="order-5")
     assert {delivery["group"] for delivery in message["deliveries"]} == {"payment", "stock"}
+    first, again = shop.get(f"/api/messages/{message['id']}")["lineage"]
+    assert (first["how"], again["how"], again["of"]) == ("sent", "sent_again", message["id"])
+    assert [(attempt["service"], attempt["failed"]) for attempt in again["attempts"]] == [("payment", False)]
 
 
 def test_a_lost_context_is_found_again_by_the_messages_id(shop):

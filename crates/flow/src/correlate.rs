@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{SpanRef, ValueRef};
+use model::ValueRef;
 
 use crate::cone::{Cone, Evidence, Node};
 use crate::destination::bindings::Relation;
@@ -98,23 +98,46 @@ fn senders_below(cone: &Cone, node: Node) -> Vec<Node> {
     senders
 }
 
-/// Whether a span received something and says nothing of where it came from.
-pub fn lost_its_context(span: SpanRef<'_>) -> bool {
-    span.parent_span_id().is_none()
-        && span.links().next().is_none()
-        && Messaging::of(span).is_some_and(|view| is_receiver(view.role))
+/// Whether a span received something and neither it nor what it lies within, in its service, says where it came from.
+pub fn lost_its_context(cone: &Cone, node: Node) -> bool {
+    let span = cone.span(node);
+    let role = |node: Node| Messaging::of(cone.span(node)).map(|view| view.role);
+    if span.links().next().is_some() || !role(node).is_some_and(is_receiver) {
+        return false;
+    }
+    let mut above = node;
+    for _ in 0..DEPTH_MAX {
+        if cone.span(above).parent_span_id().is_none() {
+            return true;
+        }
+        let parent = cone.parent(above).filter(|_| cone.tree(above).has_parent(above.row));
+        let Some(parent) = parent.filter(|&parent| cone.span(parent).service_name() == span.service_name()) else {
+            return false;
+        };
+        if cone.span(parent).links().next().is_some() || role(parent).is_some_and(is_sender) {
+            return false;
+        }
+        above = parent;
+    }
+    false
 }
 
 /// The one of several candidates that sent what `consumer` received, judged by one identifier of the consumer's; nothing if none
 /// did or several may have.
-pub fn sender_among(cone: &Cone, consumer: Node, identifier: &Identifier, candidates: &[Node]) -> Option<Node> {
+pub fn sender_among(
+    cone: &Cone,
+    consumer: Node,
+    identifier: &Identifier,
+    candidates: &[Node],
+    bindings: &Bindings,
+) -> Option<Node> {
     let received = Messaging::of(cone.span(consumer))?;
     let rank = |node: Node| {
         if node.tree == consumer.tree || !carries(cone, node, identifier) {
             return None;
         }
         let sent = Messaging::of(cone.span(node)).filter(|view| is_sender(view.role))?;
-        rank(&sent, &received, identifier.evidence).map(|rank| (rank, node))
+        rank(&sent, &received, identifier.evidence, bindings).map(|rank| (rank, node))
     };
     let candidates: BTreeSet<Node> = match identifier.evidence {
         Evidence::BusinessKey => candidates.iter().flat_map(|&node| senders_below(cone, node)).collect(),
@@ -142,13 +165,17 @@ fn carries(cone: &Cone, node: Node, identifier: &Identifier) -> bool {
 }
 
 /// How well the destinations of two spans fit, the best first; nothing if they do not. An id is believed across destinations, as
-/// brokers move messages; what several messages share is believed only within one.
-fn rank(sent: &Messaging<'_>, received: &Messaging<'_>, evidence: Evidence) -> Option<u8> {
+/// brokers move messages; what several messages share is believed only within one, or where one is known to be bound to the other.
+fn rank(sent: &Messaging<'_>, received: &Messaging<'_>, evidence: Evidence, bindings: &Bindings) -> Option<u8> {
     let same_system = sent.system == received.system || sent.system.is_empty() || received.system.is_empty();
     let (from, to) = (Identity::of(sent), Identity::of(received));
     let relation = match (&from, &to) {
-        (Some(from), Some(to)) => Bindings::default().resolve_hop(from, to).relation,
+        (Some(from), Some(to)) => Relation::of(from, to),
         _ => Relation::Rerouted,
+    };
+    let is_bound = || match (&from, &to) {
+        (Some(from), Some(to)) => bindings.sources(&to.key()).any(|source| *source == from.key()),
+        _ => false,
     };
     let same_partition = || match (&from, &to) {
         (Some(from), Some(to)) => from.partition.to_string() == to.partition.to_string(),
@@ -157,19 +184,23 @@ fn rank(sent: &Messaging<'_>, received: &Messaging<'_>, evidence: Evidence) -> O
     let fits = match evidence {
         Evidence::MessageId => true,
         Evidence::Offset => relation == Relation::Same && same_partition(),
-        _ => relation == Relation::Same,
+        _ => relation == Relation::Same || relation == Relation::Bound && is_bound(),
     };
     (same_system && fits).then_some(relation as u8)
 }
 
-/// Of senders that fit alike: of an id the latest that sent before it was received, as ids are kept when messages are sent on; of
-/// what several messages share the only one.
+/// Of senders that fit alike: of an id the latest that sent before it was received, as ids are kept when messages are sent on, or, as
+/// clocks may be apart, else the one that sent soonest after that; of what several messages share the only one.
 fn choose(cone: &Cone, consumer: Node, evidence: Evidence, senders: &[Node]) -> Option<Node> {
     let order = |node: Node| (cone.span(node).start_unix_nano(), cone.span(node).key());
-    let latest = cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
+    let received = cone.span(consumer).start_unix_nano();
+    let latest = received.saturating_add(CLOCKS_APART_MAX_NS);
     let before: Vec<Node> = senders.iter().copied().filter(|&node| order(node).0 <= latest).collect();
     match evidence {
-        Evidence::MessageId | Evidence::Offset => before.into_iter().max_by_key(|&node| order(node)),
+        Evidence::MessageId | Evidence::Offset => before.into_iter().min_by_key(|&node| {
+            let sent = order(node).0;
+            (sent > received, sent.abs_diff(received), order(node))
+        }),
         _ => match before[..] {
             [only] => Some(only),
             _ => None,

@@ -8,6 +8,7 @@
 //! | [`correlate`] | who sent what a span received although its context was lost |
 //! | [`critical_path`] | what the last effect was waiting for |
 //! | [`summary`] | a flow in figures |
+//! | [`lineage`] | one message with its attempts, its death, and what it became |
 //! | [`semconv`] | what any span says about messages, whatever wrote it |
 //! | [`destination`] | which queue, topic or exchange a span means, however it is spelled |
 //! | [`engine`] | messages under way, late and lost; destinations and calls in figures over time; updated with every span |
@@ -25,6 +26,7 @@ pub mod critical_path;
 pub mod destination;
 pub mod engine;
 pub mod hop;
+pub mod lineage;
 pub mod outline;
 pub mod semconv;
 pub mod summary;

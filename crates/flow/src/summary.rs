@@ -7,14 +7,17 @@
 //!
 //! Deliberately absent: how spans came together ([`crate::cone`]) and what happened to messages ([`crate::hop`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use model::{SpanId, StatusCode, TraceId};
 
 use crate::cone::{Cone, Node};
 use crate::critical_path::{Segment, critical_path, end};
-use crate::destination::DestinationKey;
-use crate::hop::{Hop, Hops, MessageState};
+use crate::destination::{Bindings, DestinationKey};
+use crate::engine::standing::Missing;
+use crate::hop::{Hop, Hops, MessageState, destination_of};
+use crate::semconv::Messaging;
 
 /// A root span and everything it caused.
 #[derive(Debug)]
@@ -100,7 +103,7 @@ pub struct FlowService {
 }
 
 /// A destination's part in a flow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FlowDestination {
     /// Which.
     pub destination: DestinationKey,
@@ -110,7 +113,13 @@ pub struct FlowDestination {
     pub consumed: usize,
     /// Of these, those that became dead letters.
     pub dead_lettered: usize,
-    /// Of these, those nobody is known to have received.
+    /// Of these, those that are expected to be received, and are not overdue.
+    pub pending: usize,
+    /// Of these, those that are overdue.
+    pub late: usize,
+    /// Of these, those that are overdue by so much that they will not come.
+    pub lost: usize,
+    /// Of these, those nobody is known to have received, nor expected to.
     pub unknown: usize,
     /// Attempts after the first.
     pub retries: usize,
@@ -140,12 +149,14 @@ pub struct Found {
     pub batch_siblings: Vec<BatchSibling>,
     /// Whether something was left out because a limit was reached.
     pub truncated: bool,
+    /// What is bound to what.
+    pub bindings: Arc<Bindings>,
 }
 
 impl Flow {
     /// Puts a flow together whose spans have all joined.
     pub fn new(cone: Cone, root: Node, found: Found) -> Flow {
-        let hops = Hops::of(&cone, &found.not_received.iter().copied().collect());
+        let hops = Hops::of(&cone, &found.not_received.iter().copied().collect(), &found.bindings);
         let start_unix_nano = cone.span(root).start_unix_nano();
         let ends = cone.joined().iter().map(|&node| end(&cone, node));
         let last_effect_unix_nano = ends.max().unwrap_or(start_unix_nano);
@@ -176,6 +187,55 @@ impl Flow {
     pub fn id(&self) -> String {
         let root = self.cone.span(self.root);
         format!("{}-{}", root.trace_id(), root.span_id())
+    }
+
+    /// Takes in who is expected to have received which message and has not; `missing` tells it of a span that sent, if it is known.
+    /// Everybody who is missing is a hop without an end.
+    pub fn expect(&mut self, missing: impl Fn(TraceId, SpanId) -> Option<Vec<Missing>>) {
+        let mut receivers: HashMap<(TraceId, SpanId), HashSet<String>> = HashMap::new();
+        for hop in &self.hops {
+            let names = receivers.entry((hop.from.trace_id, hop.from.span_id)).or_default();
+            let service = hop.to.as_ref().map(|to| to.service.clone().unwrap_or_default());
+            names.extend(service.into_iter().chain(hop.to.as_ref().and(hop.consumer_group.clone())));
+        }
+        let mut told: HashMap<(TraceId, SpanId), bool> = HashMap::new();
+        for hop in std::mem::take(&mut self.hops) {
+            let sender = (hop.from.trace_id, hop.from.span_id);
+            let is_told = *told.entry(sender).or_insert_with(|| {
+                let has = |group: &Option<String>| match group {
+                    Some(group) => receivers[&sender].contains(group),
+                    None => !receivers[&sender].is_empty(),
+                };
+                let missing = missing(sender.0, sender.1).unwrap_or_default();
+                let missing: Vec<Missing> = missing.into_iter().filter(|missing| !has(&missing.group)).collect();
+                self.hops.extend(missing.iter().map(|missing| self.missing_hop(&hop, missing)).collect::<Vec<_>>());
+                !missing.is_empty()
+            });
+            if hop.to.is_some() || !is_told {
+                self.hops.push(hop);
+            }
+        }
+        self.destinations = destinations(&self.hops);
+    }
+
+    /// A hop to somebody who has not received what another hop tells of.
+    fn missing_hop(&self, other: &Hop, missing: &Missing) -> Hop {
+        let sender = self.cone.find(other.from.trace_id, other.from.span_id);
+        let sent = sender.and_then(|node| Messaging::of(self.cone.span(node))).map(|view| destination_of(&view));
+        Hop {
+            from: other.from.clone(),
+            to: None,
+            destination: sent.unwrap_or_else(|| other.destination.clone()),
+            consumer_group: missing.group.clone(),
+            message_id: other.message_id.clone(),
+            evidence: None,
+            queue_wait_ns: None,
+            wait_source: None,
+            attempt: 1,
+            is_retry: false,
+            state: missing.state,
+            clock_skew: false,
+        }
     }
 
     /// Its spans in the order of time.
@@ -262,8 +322,7 @@ fn destinations(hops: &[Hop]) -> Vec<FlowDestination> {
         let place = *places.entry(&hop.destination).or_insert(list.len());
         if place == list.len() {
             let destination = hop.destination.clone();
-            let (messages, consumed, dead_lettered, unknown, retries) = (0, 0, 0, 0, 0);
-            list.push(FlowDestination { destination, messages, consumed, dead_lettered, unknown, retries });
+            list.push(FlowDestination { destination, ..FlowDestination::default() });
         }
         let entry = &mut list[place];
         if hop.is_retry {
@@ -274,7 +333,10 @@ fn destinations(hops: &[Hop]) -> Vec<FlowDestination> {
         match hop.state {
             MessageState::Consumed => entry.consumed += 1,
             MessageState::DeadLettered => entry.dead_lettered += 1,
-            _ => entry.unknown += 1,
+            MessageState::Pending => entry.pending += 1,
+            MessageState::Late => entry.late += 1,
+            MessageState::Lost => entry.lost += 1,
+            MessageState::Unknown => entry.unknown += 1,
         }
     }
     list

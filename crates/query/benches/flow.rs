@@ -134,8 +134,13 @@ fn ask_all(whence: &str, store: &LocalStore) {
     let mut ask = |first: usize, trace: usize| {
         let (trace_id, span_id): (TraceId, SpanId) =
             story::ids(&format!("{}1", name(first + rng.below(FLOWS as u64) as usize, trace)));
-        let query =
-            FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits: FlowLimits::default() };
+        let query = FlowQuery {
+            trace_id,
+            span_id: Some(span_id),
+            correlate: Vec::new(),
+            limits: FlowLimits::default(),
+            bindings: Arc::default(),
+        };
         let found = store.flow(&query).expect("what was stored can be read").expect("the span is stored");
         let hops = if first == 0 { CONSUMERS } else { CONSUMERS + UNANSWERED };
         assert_eq!((found.cone.joined().len(), found.hops.len()), ((CONSUMERS + 1) * SPANS_OF_TRACE, hops));

@@ -2,8 +2,9 @@
 
 use model::{SpanId, SpanRef, StatusCode, TraceId};
 
-use super::messages::{Delivery, NOWHERE, short_hash};
+use super::messages::{Delivery, NOWHERE, short_hash, span_hash};
 use super::names::NONE;
+use super::seen::Recent;
 use crate::cone::Evidence;
 use crate::semconv::{Messaging, Role, Settlement};
 
@@ -15,6 +16,8 @@ pub(super) const FAILED: u8 = 2;
 pub(super) const DIES: u8 = 4;
 /// Its message died before.
 pub(super) const DIED: u8 = 16;
+/// It received several messages.
+pub(super) const SEVERAL: u8 = 32;
 /// It asked for messages before there was one.
 const POLLS: u8 = 8;
 
@@ -70,7 +73,8 @@ impl Arrival {
                 | flag(span.status() == StatusCode::ERROR, FAILED)
                 | flag(dead, DIES)
                 | flag(facts.dead_letter.is_some(), DIED)
-                | flag(role == Role::Receive, POLLS),
+                | flag(role == Role::Receive, POLLS)
+                | flag(span.links().nth(1).is_some(), SEVERAL),
             evidence: Evidence::Parent as u8,
         }
     }
@@ -108,9 +112,11 @@ impl Arrival {
         }
     }
 
-    /// Whether a message is given up on by it. One that died before and came back to where it was sent is not.
-    pub(super) fn buries(&self, is_elsewhere: bool) -> bool {
-        self.has(DIES) || is_elsewhere && self.has(DIED)
+    /// Whether a message is given up on by it. One that died before and came back to where it was sent is not. `deaths` are spans
+    /// within which something was put aside; of several messages nobody knows which.
+    pub(super) fn buries(&self, is_elsewhere: bool, deaths: &Recent) -> bool {
+        let puts_aside = || !self.has(SEVERAL) && deaths.has(span_hash(self.trace_id, self.span_id));
+        self.has(DIES) || is_elsewhere && self.has(DIED) || puts_aside()
     }
 }
 

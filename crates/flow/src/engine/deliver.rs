@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
+use model::{SpanId, TraceId};
+
 use super::arrival::{Arrival, FAILED, PROCESSES, SKEWED};
 use super::expect::{GROUPS_MAX, LaneState, Patience};
-use super::messages::{DEAD, Delivery, Message, SAMPLED, Standing};
+use super::keys::several_hash;
+use super::messages::{DEAD, Delivery, Message, SAMPLED, Standing, short_hash, span_hash};
 use super::meters::{Connection, Exchange};
 use super::names::{NONE, Places};
 use super::rollup::{Cell, Counter};
@@ -17,6 +20,9 @@ use crate::semconv::Word;
 
 /// Pairs of names that hops go between, kept so that each is resolved once.
 const WAYS_MAX: usize = 65_536;
+
+/// Messages that are over with, and looked at for one that was put aside.
+const DEATHS_LOOKED_AT_MAX: usize = 4_096;
 
 /// What became of a message, and who is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +114,7 @@ impl Engine {
         let message = *self.messages.get(at);
         let before = message.standing;
         let (group, is_elsewhere) = self.group_of(&message, arrival);
-        let buries = arrival.buries(is_elsewhere);
+        let buries = arrival.buries(is_elsewhere, &self.deaths);
         if buries {
             self.bury(at);
         }
@@ -145,6 +151,29 @@ impl Engine {
         self.meters.fate(destination, Counter::DeadLettered);
         self.totals.dead_lettered += 1;
         self.count(&message, Counter::DeadLettered, 1);
+    }
+
+    /// Something was sent to where dead letters go, within a span. If that span is known to have received one message, it gave it up.
+    pub(super) fn died_within(&mut self, trace_id: TraceId, span_id: SpanId) {
+        let (span, short) = (span_hash(trace_id, span_id), short_hash(trace_id, span_id));
+        if !self.deaths.insert(span) || !self.seen.has(span) || self.seen.has(several_hash(span)) {
+            return;
+        }
+        let is_it = |delivery: &Delivery| {
+            delivery.last_span == short || (delivery.trace_id, delivery.span_id) == (trace_id, span_id)
+        };
+        let has_it = |&at: &u32| self.messages.deliveries(at).any(is_it);
+        let found: Vec<u32> = self.messages.newest(DEATHS_LOOKED_AT_MAX).filter(has_it).take(2).collect();
+        let [at] = found[..] else { return };
+        let message = *self.messages.get(at);
+        self.bury(at);
+        if message.standing == Standing::Lost {
+            self.count(&message, Counter::Lost, -1);
+        }
+        if message.standing != Standing::Over {
+            self.totals.corrected += u64::from(message.standing != Standing::Open);
+            self.messages.set_standing(at, Standing::Over);
+        }
     }
 
     fn add_delivery(&mut self, at: u32, group: u32, arrival: &Arrival) {

@@ -33,6 +33,18 @@ pub(super) fn sender_hash(span: u64) -> u64 {
     mix(span.rotate_left(23))
 }
 
+/// The hash of a span as one that received several messages.
+pub(super) fn several_hash(span: u64) -> u64 {
+    mix(span.rotate_left(31))
+}
+
+/// Whether the sender says that a span's parent is of its own process.
+pub(super) fn is_parent_local(span: SpanRef<'_>) -> bool {
+    const SAYS_WHETHER_REMOTE: u32 = 0x100;
+    const IS_REMOTE: u32 = 0x200;
+    span.row().flags & (SAYS_WHETHER_REMOTE | IS_REMOTE) == SAYS_WHETHER_REMOTE
+}
+
 /// Whether the sender says that it does not record everything: OpenTelemetry's `th` in the trace state, if it is not 0.
 pub(super) fn is_sampled(span: SpanRef<'_>) -> bool {
     let state = span.trace_state();

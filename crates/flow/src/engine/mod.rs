@@ -15,6 +15,7 @@
 //! | [`exposition`] | what monitoring systems read |
 //! | [`report`] | the answers |
 //! | [`checkpoint`] | everything as bytes, for restarts |
+//! | [`standing`] | what flows ask of single messages |
 //! | `names`, `seen`, `keys` | texts as numbers; what was there not long ago; hashes of what identifies |
 //!
 //! Spans may come in any order, hours apart, twice, or never; once all timers ran the state is the same. Time comes from outside:
@@ -41,6 +42,7 @@ pub mod rule;
 mod seen;
 pub mod service;
 pub mod sketch;
+pub mod standing;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -50,7 +52,7 @@ use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
 use self::arrival::Arrival;
 use self::calls::{Calls, Peer, PeerKeys, PeerKind};
 use self::expect::{LaneState, Patience};
-use self::keys::{is_sampled, key_hash, sender_hash, word_hash, wrapper_hash};
+use self::keys::{is_parent_local, is_sampled, key_hash, sender_hash, several_hash, word_hash, wrapper_hash};
 use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, span_hash};
 use self::meters::Meters;
 use self::names::{NONE, Places, Tuples, mix};
@@ -76,6 +78,8 @@ const WRAPPERS_MAX: usize = 32_768;
 const PEERS_KEPT_MAX: usize = 32;
 /// Numbers of partitions whose names are remembered.
 const SMALL_NUMBERS: usize = 256;
+/// Spans within which something was put aside, remembered at least.
+const DEATHS_MAX: usize = 4_096;
 
 /// How an engine is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +161,8 @@ pub struct Engine {
     timers: BTreeMap<u64, Vec<(u32, u32)>>,
     series: Tuples<3>,
     edges: Tuples<3>,
+    /// Spans within which something was sent to where dead letters go. Not written down: who worked on it is heard of soon.
+    deaths: Recent,
     counts: Rollup,
     edge_counts: Rollup,
     meters: Meters,
@@ -196,6 +202,7 @@ impl Engine {
             edges: Tuples::new(EDGES_MAX),
             counts: Rollup::new(options.cells_max),
             edge_counts: Rollup::new(options.cells_max),
+            deaths: Recent::new(DEATHS_MAX),
             meters: Meters::default(),
             calls: Calls::default(),
             bindings: Bindings::default(),
@@ -234,6 +241,7 @@ impl Engine {
             + self.counts.heap_bytes()
             + self.edge_counts.heap_bytes()
             + self.meters.heap_bytes()
+            + self.deaths.heap_bytes()
             + self.calls.heap_bytes()
     }
 
@@ -298,6 +306,9 @@ impl Engine {
         let keys = self.other_keys(span, view, &identity);
         let sent = view.batch_size.unwrap_or(1).max(1);
         self.count_sent(span, [destination, NONE, partition], service, sent);
+        if let Some(parent) = span.parent_span_id().filter(|_| identity.is_dead_letter()) {
+            self.died_within(trace_id, parent);
+        }
         if span.status() == StatusCode::ERROR {
             return;
         }
@@ -391,6 +402,9 @@ impl Engine {
             arrival.label = self.places.names.intern(label);
             arrival.partition = self.word(identity.partition);
             let is_dead = identity.is_dead_letter();
+        if arrival.has(arrival::SEVERAL) {
+            self.seen.insert(several_hash(span_hash(span.trace_id(), span.span_id())));
+        }
             arrival.flags |= if is_dead { arrival::DIES } else { 0 };
             self.count_received(span, &arrival, view);
             self.learn_own(identity, &arrival);
@@ -459,6 +473,8 @@ impl Engine {
         }
         let Some(identity) = identity else { return };
         for (key, evidence) in self.other_keys(span, view, identity).into_iter().flatten() {
+                // A message's context is never of the own process.
+                None if is_parent_local(span) => self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
             arrival.evidence = evidence as u8;
             match self.sender_with(key, evidence, arrival.start_unix_nano) {
                 Some(at) => return self.deliver(at, &arrival),

@@ -98,6 +98,7 @@ pub(super) fn arrivals<'a>(
     cone: &'a Cone,
     views: &Views<'a>,
     missing: &HashSet<(TraceId, SpanId)>,
+    bindings: &Bindings,
 ) -> Vec<Arrival<'a>> {
     let mut found: BTreeMap<(Sender, Node, String), Arrival<'a>> = BTreeMap::new();
     let mut add = |arrival: Arrival<'a>| {
@@ -135,7 +136,7 @@ pub(super) fn arrivals<'a>(
         let is_other = arrival.from.node().is_none() && reached.contains(&arrival.to);
         !is_double && !is_other
     });
-    resolve(views, &mut list);
+    resolve(views, &mut list, bindings.clone());
     for arrival in &mut list {
         if by_parent.contains(&(arrival.from, arrival.to)) {
             arrival.evidence = Evidence::Parent;
@@ -145,8 +146,7 @@ pub(super) fn arrivals<'a>(
 }
 
 /// Finds the one destination of every arrival; what certain ones tell of exchanges and their queues helps with the others.
-fn resolve<'a>(views: &Views<'a>, arrivals: &mut [Arrival<'a>]) {
-    let mut bindings = Bindings::default();
+fn resolve<'a>(views: &Views<'a>, arrivals: &mut [Arrival<'a>], mut bindings: Bindings) {
     for arrival in arrivals.iter().filter(|arrival| arrival.evidence <= Evidence::Link) {
         if let (Some(sent), Some(received)) = (arrival.sent(views), arrival.received(views)) {
             bindings.learn(&sent, &received, 0);

@@ -25,7 +25,7 @@ use self::arrival::{Arrival, arrivals};
 use self::attempt::{Attempt, Group, attempts};
 use crate::cone::{Cone, Evidence, Node};
 use crate::critical_path::{Causes, end};
-use crate::destination::{DestinationKey, Identity};
+use crate::destination::{Bindings, DestinationKey, Identity};
 use crate::semconv::{MessageFacts, Messaging, Role};
 
 /// A message's way from the span that sent it to the span that received it.
@@ -127,10 +127,11 @@ pub struct Hops {
 pub(crate) type Views<'a> = HashMap<Node, Messaging<'a>>;
 
 impl Hops {
-    /// The hops between the spans that joined a cone. `missing` are spans that were pointed at and have not arrived.
-    pub fn of(cone: &Cone, missing: &HashSet<(TraceId, SpanId)>) -> Hops {
+    /// The hops between the spans that joined a cone. `missing` are spans that were pointed at and have not arrived; `bindings` is what
+    /// is known to be bound to what besides what the hops themselves tell.
+    pub fn of(cone: &Cone, missing: &HashSet<(TraceId, SpanId)>, bindings: &Bindings) -> Hops {
         let views = views(cone);
-        let arrivals = arrivals(cone, &views, missing);
+        let arrivals = arrivals(cone, &views, missing, bindings);
         let mut groups = attempts(cone, &views, &arrivals);
         death::mark(cone, &views, &arrivals, &mut groups);
         let mut hops = Hops { hops: Vec::new(), causes: Causes::default(), waits: Vec::new() };
@@ -264,7 +265,7 @@ fn links(cone: &Cone) -> HashMap<Node, Node> {
 /// Spans of a cone that sent a message, in the order of time, and whether nobody in it is known to have received it.
 pub fn senders(cone: &Cone) -> Vec<(Node, bool)> {
     let views = views(cone);
-    let answered = answered(&arrivals(cone, &views, &HashSet::new()));
+    let answered = answered(&arrivals(cone, &views, &HashSet::new(), &Bindings::default()));
     let open: HashSet<Node> = unanswered_senders(cone, &views, &answered).into_iter().collect();
     let sends = |node: &Node| answered.contains(node) && views.get(node).is_some_and(|view| is_sender(view.role));
     let mut senders: Vec<(Node, bool)> = open.iter().map(|&node| (node, true)).collect();

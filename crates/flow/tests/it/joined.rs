@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use flow::cone::{Cone, Node};
+use flow::destination::Bindings;
 use flow::hop::{Hop, HopEnd, Hops};
 use flow::tree::Tree;
 use model::{BatchMerger, Source, SpanBatch, TraceId};
@@ -45,7 +46,7 @@ fn cone_in_order(batch: &SpanBatch, rows: &[usize], last_trace_first: bool) -> C
 fn check(name: &str) {
     let batch = recorded(name);
     let page = Page::new(&batch);
-    let hops = Hops::of(&cone(&batch), &HashSet::new());
+    let hops = Hops::of(&cone(&batch), &HashSet::new(), &Bindings::default());
     let mut out = String::new();
     for hop in &hops.hops {
         writeln!(out, "{}", line(&page, hop)).expect("writing to a string");
@@ -85,8 +86,8 @@ proptest! {
     ) {
         // Guarantees the same hops whichever spans and traces arrive first.
         let batch = recorded(name);
-        let expected = Hops::of(&cone(&batch), &HashSet::new()).hops;
-        let shuffled = Hops::of(&cone_in_order(&batch, &rows, last_trace_first), &HashSet::new()).hops;
+        let expected = Hops::of(&cone(&batch), &HashSet::new(), &Bindings::default()).hops;
+        let shuffled = Hops::of(&cone_in_order(&batch, &rows, last_trace_first), &HashSet::new(), &Bindings::default()).hops;
         prop_assert_eq!(expected, shuffled);
     }
 }

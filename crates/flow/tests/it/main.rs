@@ -35,6 +35,7 @@ mod bindings;
 mod engine;
 mod hostile;
 mod joined;
+mod lineage;
 mod recorded;
 mod show;
 mod written;

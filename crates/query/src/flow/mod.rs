@@ -21,9 +21,11 @@ mod outside;
 mod repair;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use flow::Flow;
 use flow::cone::{Cone, Node};
+use flow::destination::Bindings;
 use model::{SpanId, TraceId};
 
 use self::repair::Repairs;
@@ -58,6 +60,8 @@ pub struct FlowQuery {
     pub span_id: Option<SpanId>,
     /// Attribute keys whose values tell that a consumer got what a producer sent.
     pub correlate: Vec<String>,
+    /// What is known to be bound to what, besides what the flow itself tells.
+    pub bindings: Arc<Bindings>,
     /// What it may cost.
     pub limits: FlowLimits,
 }
@@ -79,6 +83,7 @@ pub fn flow<S: Source>(source: &S, query: &FlowQuery) -> Result<Option<Flow>, Qu
     let mut found = run.outside()?;
     found.causes = path.between(&run.cone, opened);
     found.truncated |= run.truncated;
+    found.bindings = Arc::clone(&query.bindings);
     Ok(Some(Flow::new(run.cone, root, found)))
 }
 

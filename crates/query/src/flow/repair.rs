@@ -40,12 +40,12 @@ impl<S: Source> Run<'_, S> {
             return Ok(known.map(|(node, _)| node));
         }
         let mut sender = None;
-        if lost_its_context(self.cone.span(consumer)) {
+        if lost_its_context(&self.cone, consumer) {
             let latest = self.cone.span(consumer).start_unix_nano().saturating_add(CLOCKS_APART_MAX_NS);
             let range = TimeRange { start_unix_nano: 0, end_unix_nano: latest.checked_add(1) };
             for identifier in identifiers(&self.cone, consumer, &self.query.correlate) {
                 let candidates = self.candidates(&[(identifier.clone(), range)])?.pop().unwrap_or_default();
-                sender = sender_among(&self.cone, consumer, &identifier, &candidates)
+                sender = sender_among(&self.cone, consumer, &identifier, &candidates, &self.query.bindings)
                     .map(|node| (node, identifier.evidence));
                 if sender.is_some() {
                     break;
@@ -59,8 +59,8 @@ impl<S: Source> Run<'_, S> {
         Ok(sender.map(|(node, _)| node))
     }
 
-    /// Looks for receivers of what the cone sent: of what nobody is known to have received by all that identifies it, of the rest by what
-    /// identifies one message for certain, as another group may have lost the context. Whether anything joined.
+    /// Looks for receivers of what the cone sent, whether somebody is known to have received it or not: another group may have lost the
+    /// context. Whether anything joined.
     pub(super) fn repair(&mut self) -> Result<bool, QueryError> {
         let senders = senders(&self.cone);
         let mut sought = Vec::new();
@@ -71,8 +71,8 @@ impl<S: Source> Run<'_, S> {
             let sent = self.cone.span(node).start_unix_nano();
             let range = TimeRange { start_unix_nano: sent.saturating_sub(CLOCKS_APART_MAX_NS), end_unix_nano: None };
             let identifiers = identifiers(&self.cone, node, &self.query.correlate).into_iter();
-            let of_one = |evidence| matches!(evidence, Evidence::MessageId | Evidence::Offset);
-            let wanted = identifiers.filter(|identifier| is_open || of_one(identifier.evidence));
+            // A conversation has many messages: who is known to have received one is not the answer to another.
+            let wanted = identifiers.filter(|identifier| is_open || identifier.evidence != Evidence::ConversationId);
             sought.extend(wanted.map(|identifier| (identifier, range)));
         }
         let consumers: BTreeSet<Node> = self.candidates(&sought)?.into_iter().flatten().collect();

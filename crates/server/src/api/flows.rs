@@ -15,7 +15,7 @@ use flow::hop::{Hop, HopEnd};
 use flow::summary::Flow;
 use model::{SpanId, SpanKey, TraceId};
 use query::flow::{FlowLimits, FlowQuery};
-use query::{QueryError, SpanStore};
+use query::{LocalStore, QueryError, SpanStore};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -117,6 +117,9 @@ pub struct FlowDestination {
     messages: usize,
     consumed: usize,
     dead_lettered: usize,
+    pending: usize,
+    late: usize,
+    lost: usize,
     unknown: usize,
     retries: usize,
 }
@@ -258,6 +261,9 @@ impl FlowDestination {
             messages: entry.messages,
             consumed: entry.consumed,
             dead_lettered: entry.dead_lettered,
+            pending: entry.pending,
+            late: entry.late,
+            lost: entry.lost,
             unknown: entry.unknown,
             retries: entry.retries,
         }
@@ -297,21 +303,30 @@ pub async fn flow(
     Path(id): Path<String>,
     Strict(params): Strict<FlowParams>,
 ) -> Result<Response, ApiError> {
-    let answer = find(&app, &id, params.span_id, |flow| FlowAnswer::of(&flow)).await?;
+    let answer = find(&app, trace_id(&id)?, params.span_id.map(|id| id.0), |flow| FlowAnswer::of(&flow)).await?;
     Ok(stream::json(answer).await)
 }
 
 /// Asks for a flow, and makes an answer of it beside the store.
-async fn find<T: Send + 'static>(
+pub(super) async fn find<T: Send + 'static>(
     app: &Arc<App>,
-    id: &str,
-    span_id: Option<IdParam<SpanId>>,
+    trace_id: TraceId,
+    span_id: Option<SpanId>,
     answer: impl FnOnce(Flow) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let (trace_id, span_id) = (trace_id(id)?, span_id.map(|id| id.0));
     let correlate = app.options.correlate.clone();
-    let query = FlowQuery { trace_id, span_id, correlate, limits: FlowLimits::default() };
-    let found = app.search("flow", move |store| Ok::<_, QueryError>(store.flow(&query)?.map(answer))).await?;
+    let lookout = app.lookout().ok_or_else(ApiError::not_ready)?;
+    let question = move |store: &LocalStore| {
+        let bindings = Arc::new(lookout.engine().bindings().clone());
+        let query = FlowQuery { trace_id, span_id, correlate, limits: FlowLimits::default(), bindings };
+        let mut flow = store.flow(&query)?;
+        if let Some(flow) = &mut flow {
+            let engine = lookout.engine();
+            flow.expect(|trace_id, span_id| engine.missing_of(trace_id, span_id));
+        }
+        Ok::<_, QueryError>(flow.map(answer))
+    };
+    let found = app.search("flow", question).await?;
     found.ok_or_else(|| match span_id {
         Some(span_id) => ApiError::not_found(format!("no span {span_id} of trace {trace_id} is stored")),
         None => ApiError::not_found(format!("no span of trace {trace_id} is stored")),
@@ -374,7 +389,8 @@ pub async fn spans(
     Strict(params): Strict<FlowSpansParams>,
 ) -> Result<Response, ApiError> {
     let (after, limit) = (params.cursor, params.limit.0);
-    let answer = find(&app, &id, params.span_id, move |flow| page(&flow, after, limit)).await?;
+    let answer =
+        find(&app, trace_id(&id)?, params.span_id.map(|id| id.0), move |flow| page(&flow, after, limit)).await?;
     Ok(stream::json(answer).await)
 }
 

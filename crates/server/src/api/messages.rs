@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use flow::cone::Evidence;
 use flow::engine::report::{DeliveryReport, MessageQuery, MessageReport};
 use flow::hop::MessageState;
+use flow::lineage::{Attempt, Step, lineage};
 use model::{SpanId, TraceId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::destinations::destination_key;
 use super::error::{ApiError, ErrorBody};
+use super::flows;
 use super::params::{InstantParam, LimitParam, List, NoParams, Strict, text_parameter};
 use crate::app::App;
 
@@ -159,10 +162,117 @@ pub struct MessageShape {
     deliveries: Vec<DeliveryShape>,
 }
 
+/// A delivery within a lineage.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LineageAttempt)]
+pub struct AttemptShape {
+    trace_id: String,
+    span_id: String,
+    /// Null if the sender gave none.
+    service: Option<String>,
+    group: Option<String>,
+    /// `system:name`: another one than the message's if a broker moved it.
+    destination: String,
+    attempt: u32,
+    received_unix_nano: String,
+    queue_wait_ns: Option<u64>,
+    evidence: Option<&'static str>,
+    /// What became of the message in this group.
+    state: &'static str,
+    /// The span that received, or one below it in its service, failed.
+    failed: bool,
+    /// The last exception of these spans; of a failed one without any what its status says.
+    exception: Option<ExceptionShape>,
+}
+
+/// An exception, and the span that recorded it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LineageException)]
+pub struct ExceptionShape {
+    trace_id: String,
+    span_id: String,
+    time_unix_nano: String,
+    r#type: String,
+    message: String,
+}
+
+/// A message of a lineage.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LineageStep)]
+pub struct StepShape {
+    /// As in `/api/messages/{id}`.
+    id: String,
+    /// `sent`: the lineage begins with it. `dead_letter`: a consumer put what it had received aside. `sent_again`: a dead letter was
+    /// sent once more.
+    how: &'static str,
+    /// The message it was made of.
+    of: Option<String>,
+    service: Option<String>,
+    /// `system:name`.
+    destination: String,
+    message_id: Option<String>,
+    attempts: Vec<AttemptShape>,
+}
+
+/// A message with its lineage.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageDetail {
+    #[serde(flatten)]
+    message: MessageShape,
+    /// Its id by its system, if anyone said.
+    message_id: Option<String>,
+    /// It and everything it was made of or became by failing, in the order of sending.
+    lineage: Vec<StepShape>,
+}
+
+fn id_of((trace_id, span_id): (TraceId, SpanId)) -> String {
+    format!("{trace_id}-{span_id}")
+}
+
+impl StepShape {
+    fn of(step: Step) -> StepShape {
+        StepShape {
+            id: id_of((step.from.trace_id, step.from.span_id)),
+            how: step.how.name(),
+            of: step.of.map(id_of),
+            service: step.from.service,
+            destination: step.destination.to_string(),
+            message_id: step.message_id,
+            attempts: step.attempts.into_iter().filter_map(AttemptShape::of).collect(),
+        }
+    }
+}
+
+impl AttemptShape {
+    fn of(attempt: Attempt) -> Option<AttemptShape> {
+        let to = attempt.hop.to?;
+        Some(AttemptShape {
+            trace_id: to.trace_id.to_string(),
+            span_id: to.span_id.to_string(),
+            service: to.service,
+            group: attempt.hop.consumer_group,
+            destination: attempt.hop.destination.to_string(),
+            attempt: attempt.hop.attempt,
+            received_unix_nano: attempt.received_unix_nano.to_string(),
+            queue_wait_ns: attempt.hop.queue_wait_ns,
+            evidence: attempt.hop.evidence.map(Evidence::name),
+            state: attempt.hop.state.name(),
+            failed: attempt.failed,
+            exception: attempt.exception.map(|exception| ExceptionShape {
+                trace_id: exception.trace_id.to_string(),
+                span_id: exception.span_id.to_string(),
+                time_unix_nano: exception.time_unix_nano.to_string(),
+                r#type: exception.kind,
+                message: exception.message,
+            }),
+        })
+    }
+}
+
 impl MessageShape {
     fn of(message: MessageReport) -> MessageShape {
         MessageShape {
-            id: format!("{}-{}", message.trace_id, message.span_id),
+            id: id_of((message.trace_id, message.span_id)),
             trace_id: message.trace_id.to_string(),
             span_id: message.span_id.to_string(),
             service: message.service,
@@ -221,21 +331,25 @@ pub async fn messages(
     Ok(Json(List { items: found.into_iter().map(MessageShape::of).collect(), next_cursor, warnings: Vec::new() }))
 }
 
-/// One message with all its deliveries.
+/// One message with all its deliveries, and with its lineage: attempts, dead letters, and what was sent again.
 #[utoipa::path(get, path = "/api/messages/{id}", tag = "destinations",
     params(("id" = String, Path, description = "`id` of a message: the trace's and the sending span's id with `-` between")),
-    responses((status = 200, body = MessageShape), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = MessageDetail), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)))]
 pub async fn message(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Strict(NoParams {}): Strict<NoParams>,
-) -> Result<Json<MessageShape>, ApiError> {
+) -> Result<Json<MessageDetail>, ApiError> {
     let ids = id.split_once('-').and_then(|(trace_id, span_id)| trace_id.parse().ok().zip(span_id.parse().ok()));
     let Some((trace_id, span_id)): Option<(TraceId, SpanId)> = ids else {
         return Err(ApiError::bad_parameter(format!("{id:?} is not the id of a message; write trace id-span id")));
     };
     let found = app.look_out("message", move |engine| engine.message(trace_id, span_id)).await?;
     let missing = || ApiError::not_found(format!("no message {id} is in memory"));
-    Ok(Json(MessageShape::of(found.ok_or_else(missing)?)))
+    let message = MessageShape::of(found.ok_or_else(missing)?);
+    let steps = flows::find(&app, trace_id, Some(span_id), move |flow| lineage(&flow, (trace_id, span_id))).await?;
+    let is_it = |step: &&Step| (step.from.trace_id, step.from.span_id) == (trace_id, span_id);
+    let message_id = steps.iter().find(is_it).and_then(|step| step.message_id.clone());
+    Ok(Json(MessageDetail { message, message_id, lineage: steps.into_iter().map(StepShape::of).collect() }))
 }

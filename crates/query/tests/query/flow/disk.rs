@@ -47,7 +47,7 @@ fn the_disk_gives_the_same_flow() {
         for opened in ["A1", "B1", "C2", "E1"] {
             let (trace_id, span_id) = story::ids(opened);
             let (correlate, limits) = (vec!["order.id".to_owned()], FlowLimits::default());
-            let query = FlowQuery { trace_id, span_id: Some(span_id), correlate, limits };
+            let query = FlowQuery { trace_id, span_id: Some(span_id), correlate, limits, bindings: Arc::default() };
             let found = local.flow(&query).expect("the disk can be read").expect("the span is stored");
             assert_eq!(show(&found), want, "opened at {opened}, {sealed} sealed");
         }

@@ -373,6 +373,22 @@ fn context_stripped_for_one_of_two_groups() {
 }
 
 #[test]
+fn context_stripped_within_a_poll() {
+    // Guarantees that a consumer which lies in a span of its own service, but in no message's context, is found by what it says, and
+    // that one which lies in what another service sent is not looked for.
+    assert_snapshot!(golden(
+        r#"
+        A1        shop     server    "POST /order"     0..20
+        A2 in A1  shop     producer  "send orders"     5..8       op=send to=kafka:orders id=m1
+        B1        payment  consumer  "recv"            58..80
+        B2 in B1  payment  consumer  "process orders"  60..80     op=process to=kafka:orders id=m1
+        C1        mail     producer  "send orders"     58..80     op=send to=kafka:orders id=m2
+        C2 in C1  payment  consumer  "process orders"  90..95     op=process to=kafka:orders id=m1
+        "#
+    ));
+}
+
+#[test]
 fn a_declared_key_of_the_request() {
     // Guarantees that what is said of the request holds for the messages that it sends, in its service only: what payment sends on has
     // its own, and of two messages to one destination none is guessed.

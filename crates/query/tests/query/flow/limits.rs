@@ -1,6 +1,7 @@
 //! Flows that grow, flows that are large, and flows that are cut off.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{SpanBatch, SpanId, SpanRow};
@@ -79,7 +80,8 @@ fn a_flow_that_is_too_large_is_cut_off() {
         (full, 26, false),
     ];
     for (limits, spans, truncated) in cases {
-        let query = FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits };
+        let query =
+            FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits, bindings: Arc::default() };
         let found = flow(&memory, &query).unwrap().unwrap();
         assert_eq!((found.cone.joined().len(), found.truncated), (spans, truncated), "{limits:?}");
         assert_eq!(found.cone.span(found.root).span_id(), span_id);
@@ -99,7 +101,8 @@ fn look_ups_are_counted() {
     let (trace_id, span_id) = story::ids("A1");
     for (look_ups_max, spans, truncated) in [(0, 3, true), (3, 4, true), (10, 5, false)] {
         let limits = FlowLimits { look_ups_max, ..FlowLimits::default() };
-        let query = FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits };
+        let query =
+            FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits, bindings: Arc::default() };
         let found = flow(&memory, &query).unwrap().unwrap();
         assert_eq!((found.cone.joined().len(), found.truncated), (spans, truncated), "{look_ups_max}");
     }
@@ -112,7 +115,17 @@ fn a_span_that_is_not_stored_has_no_flow() {
     let limits = FlowLimits::default();
     let ask = |name: &str, span: bool| {
         let (trace_id, span_id) = story::ids(name);
-        flow(&memory, &FlowQuery { trace_id, span_id: span.then_some(span_id), correlate: Vec::new(), limits }).unwrap()
+        flow(
+            &memory,
+            &FlowQuery {
+                trace_id,
+                span_id: span.then_some(span_id),
+                correlate: Vec::new(),
+                limits,
+                bindings: Arc::default(),
+            },
+        )
+        .unwrap()
     };
     assert!(ask("B1", false).is_none() && ask("A7", true).is_none());
     assert_eq!(ask("A7", false).map(|found| found.cone.joined().len()), Some(2));

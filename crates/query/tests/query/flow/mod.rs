@@ -3,5 +3,6 @@
 mod disk;
 mod golden;
 mod limits;
+mod lineage;
 mod properties;
 mod show;

@@ -2,6 +2,7 @@
 //! spans in a list, and the closure over causes and effects computed until nothing changes.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use ::flow::Flow;
 use model::{Link, Resource, Scope, SpanBatch, SpanId, SpanRow, TraceId, Value};
@@ -101,7 +102,13 @@ fn batch(spans: &[Span]) -> SpanBatch {
 
 fn open(memory: &Memory, span: u8) -> Flow {
     let (trace_id, span_id) = ids(span);
-    let query = FlowQuery { trace_id, span_id: Some(span_id), correlate: Vec::new(), limits: FlowLimits::default() };
+    let query = FlowQuery {
+        trace_id,
+        span_id: Some(span_id),
+        correlate: Vec::new(),
+        limits: FlowLimits::default(),
+        bindings: Arc::default(),
+    };
     flow(memory, &query).expect("memory can be read").expect("the span is stored")
 }
 
@@ -199,7 +206,8 @@ fn odd_spans_have_flows() {
         for span in spans.spans() {
             let (trace_id, span_id) = (span.trace_id(), Some(span.span_id()));
             let correlate = vec!["order.id".to_owned(), "n".to_owned()];
-            let query = FlowQuery { trace_id, span_id, correlate, limits: FlowLimits::default() };
+            let query =
+                FlowQuery { trace_id, span_id, correlate, limits: FlowLimits::default(), bindings: Arc::default() };
             let flow = flow(&memory, &query).expect("memory can be read").expect("the span is stored");
             let total = flow.last_effect_unix_nano - flow.start_unix_nano;
             let path: u64 = flow.critical_path.iter().map(|segment| segment.self_ns).sum();

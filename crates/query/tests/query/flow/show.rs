@@ -1,6 +1,7 @@
 //! A flow as text, in the words of the story that it is of.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use ::flow::Flow;
 use ::flow::hop::{Hop, HopEnd};
@@ -15,7 +16,13 @@ use crate::memory::Memory;
 pub(crate) fn open(memory: &Memory, span: &str, correlate: &[&str]) -> Flow {
     let (trace_id, span_id) = story::ids(span);
     let correlate = correlate.iter().map(|&key| key.to_owned()).collect();
-    let query = FlowQuery { trace_id, span_id: Some(span_id), correlate, limits: FlowLimits::default() };
+    let query = FlowQuery {
+        trace_id,
+        span_id: Some(span_id),
+        correlate,
+        limits: FlowLimits::default(),
+        bindings: Arc::default(),
+    };
     flow(memory, &query).expect("memory can be read").unwrap_or_else(|| panic!("{span} is not stored"))
 }
 
