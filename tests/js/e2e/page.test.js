@@ -47,7 +47,7 @@ function browsing(name, work, options) {
 describe('before anything was received', () => {
   browsing('an empty server says what to do', async (page) => {
     // No broken state: the first visit explains how spans get here.
-    await page.goto('/');
+    await page.goto('/search');
     await part(page, 'empty-state').waitFor();
     assert.match(await part(page, 'empty-state').innerText(), /\w/);
   });
@@ -58,16 +58,17 @@ describe('with traces', () => {
 
   browsing('search, open a trace, open a span, follow a link there and back', async (page) => {
     // The whole way of a person who wonders what a request has caused.
-    await page.goto('/');
+    await page.goto('/search');
     await result(page, EFFECT_TRACE).waitFor();
     await search(page, 'service = web-shop and span.user.id = u-17');
     await result(page, EFFECT_TRACE).waitFor({ state: 'detached' });
     assert.equal(await part(page, 'result').count(), 1);
 
     await result(page, REQUEST_TRACE).click();
-    await part(page, 'trace-header').waitFor();
+    await part(page, 'flow-header').waitFor();
     await part(page, 'waterfall').waitFor();
-    assert.equal(await part(page, 'span-row').count(), 3);
+    // The request's three spans, and the effect in a trace of its own.
+    assert.equal(await part(page, 'span-row').count(), 4);
     assert.ok(page.url().includes(REQUEST_TRACE), page.url());
 
     await row(page, PUBLISH_SPAN).click();
@@ -94,7 +95,7 @@ describe('with traces', () => {
     await page.goto(`/trace/${REQUEST_TRACE}?span=${CHARGE_SPAN}`);
     await part(page, 'span-details').waitFor();
     assert.match(await part(page, 'span-details').innerText(), /card declined/);
-    await page.goto('/?q=' + encodeURIComponent('name = "orders process"'));
+    await page.goto('/search?q=' + encodeURIComponent('name = "orders process"'));
     await result(page, EFFECT_TRACE).waitFor();
     assert.equal(await part(page, 'result').count(), 1);
     await result(page, EFFECT_TRACE).click();
@@ -107,7 +108,7 @@ describe('with traces', () => {
 
   browsing('the keyboard is enough', async (page) => {
     // From the query to the span without a pointer.
-    await page.goto('/');
+    await page.goto('/search');
     await result(page, REQUEST_TRACE).waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('service = payments');
@@ -128,7 +129,7 @@ describe('with traces', () => {
 
   browsing('a search without results says so', async (page) => {
     // Nothing found is a state of its own, not a blank page.
-    await page.goto('/');
+    await page.goto('/search');
     await search(page, 'service = nobody');
     await part(page, 'empty-state').waitFor();
     assert.equal(await part(page, 'result').count(), 0);
@@ -138,7 +139,7 @@ describe('with traces', () => {
     'a query that cannot be read is explained',
     async (page) => {
       // The server's objection is shown where the query is; the page goes on working.
-      await page.goto('/');
+      await page.goto('/search');
       await search(page, 'service =');
       await part(page, 'search-error').waitFor();
       assert.match(await part(page, 'search-error').innerText(), /\w{3}/);
@@ -162,7 +163,7 @@ describe('with traces', () => {
 
   browsing('hostile names stay text', async (page) => {
     // Markup in service, name, attribute keys and values, events, links and status is shown, never run.
-    await page.goto('/');
+    await page.goto('/search');
     await result(page, HOSTILE_TRACE).waitFor();
     assert.ok((await result(page, HOSTILE_TRACE).innerText()).includes(HOSTILE.service));
     await page.goto(`/trace/${HOSTILE_TRACE}?span=${HOSTILE_SPAN}`);
@@ -177,7 +178,7 @@ describe('with traces', () => {
 
   browsing('the completion offers what is stored', async (page) => {
     // Services and attribute keys of received spans are offered while typing, hostile ones as text.
-    await page.goto('/');
+    await page.goto('/search');
     await result(page, REQUEST_TRACE).waitFor();
     await part(page, 'search-input').click();
     await part(page, 'search-input').pressSequentially('service = web');
@@ -205,7 +206,7 @@ describe('with traces', () => {
 
   browsing('the page is served so that it cannot be abused', async (page) => {
     // Headers that stop inline script and framing; assets are cached for good because their names change with their content.
-    const answer = await page.goto('/');
+    const answer = await page.goto('/search');
     const policy = answer.headers()['content-security-policy'] ?? '';
     assert.match(policy, /default-src 'self'|script-src 'self'/);
     assert.doesNotMatch(policy, /script-src[^;]*'unsafe-inline'/);
