@@ -1,4 +1,4 @@
-"""Real clients of former years: OpenTracing's Jaeger client, OpenTelemetry's Jaeger exporters, Zipkin v1.
+"""Real clients of former years: OpenTracing's Jaeger client, OpenTelemetry's Jaeger exporters, Zipkin v1, OpenCensus, X-Ray.
 
 Each runs as a program of its own, in an environment of its own (`older/`), and prints what it sent.
 """
@@ -107,3 +107,37 @@ def test_zipkin_v1(server, encoding):
     assert call["parent_span_id"] == handle["span_id"]
     remote = {key: call["attributes"][key] for key in ("peer.service", "network.peer.address", "network.peer.port")}
     assert remote == {"peer.service": "database", "network.peer.address": "10.9.9.9", "network.peer.port": "5432"}
+
+
+def test_the_opencensus_agents_stream(server):
+    # opencensus-ext-ocagent: the node, kinds, status, types, annotations and links over the stream, with the node said once.
+    spans = trace(server, run("ocagent.py", server.address("opencensus")), 2)
+    outer, inner = spans["outer"], spans["inner"]
+    assert (outer["kind"], inner["kind"]) == ("server", "client")
+    assert inner["parent_span_id"] == outer["span_id"]
+    assert inner["status"] == {"code": "error", "message": "not there"}
+    assert outer["service"] == "census-agent"
+    assert outer["resource"]["telemetry.sdk.language"] == "python"
+    assert outer["attributes"] == {"text": "t", "number": "5", "flag": True, "ratio": 0.5}
+    (event,) = outer["events"]
+    assert (event["name"], event["attributes"]) == ("something happened", {"detail": "d", "count": "3"})
+    (link,) = outer["links"]
+    assert (link["trace_id"], link["span_id"]) == ("0123456789abcdef0123456789abcdef", "1122334455667788")
+
+
+def test_the_xray_sdk(server):
+    # aws-xray-sdk as it comes: its centralised sampler is content, and a segment whose subsegments are sent before it is whole.
+    sent = json.loads(run("xray_sdk.py", server.address("xray")))
+    spans = trace(server, sent["trace_id"][2:].replace("-", ""), 8)
+    root, sqs, charge = spans["xray-shop"], spans["sqs"], spans["charge"]
+    assert (root["span_id"], root["kind"], root["service"]) == (sent["root"], "server", "xray-shop")
+    assert {span["parent_span_id"] for span in spans.values() if span is not root} == {sent["root"]}
+    kept = {key: root["attributes"][key] for key in ("enduser.id", "order_id", "http.request.method", "http.response.status_code")}
+    assert kept == {"enduser.id": "u-7", "order_id": "42", "http.request.method": "POST", "http.response.status_code": "500"}
+    assert root["attributes"]["aws.xray.metadata.shop"] == {"cart": {"items": [1, 2]}}
+    assert root["status"]["code"] == "error"
+    assert (sqs["kind"], charge["kind"], spans["step 0"]["kind"]) == ("producer", "client", "internal")
+    message = {key: sqs["attributes"][f"messaging.{key}"] for key in ("system", "operation.type", "destination.name", "message.id")}
+    assert message == {"system": "aws_sqs", "operation.type": "send", "destination.name": "orders", "message.id": "m-1"}
+    (event,) = charge["events"]
+    assert (event["name"], event["attributes"]["exception.type"]) == ("exception", "ValueError")

@@ -16,7 +16,7 @@ const SUITE_LIMIT: Duration = Duration::from_hours(3);
 const BUILD_LIMIT: Duration = Duration::from_mins(30);
 /// Cases of each property that does not say how many it wants.
 const PROPERTY_CASES: &str = "20000";
-const FUZZ_TARGETS: [&str; 10] = [
+const FUZZ_TARGETS: [&str; 13] = [
     "otlp_protobuf",
     "otlp_json",
     "zipkin_json",
@@ -27,6 +27,9 @@ const FUZZ_TARGETS: [&str; 10] = [
     "jaeger_compact",
     "jaeger_binary",
     "jaeger_protobuf",
+    "opencensus_protobuf",
+    "xray_datagram",
+    "xray_documents",
 ];
 const FUZZ_PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Coverage for libFuzzer from a stable compiler.

@@ -54,6 +54,12 @@ pub(crate) struct Options {
     /// Tell Jaeger's clients to record everything [default: 127.0.0.1:5778 if free]
     #[arg(long, env = "LONGSPAN_JAEGER_SAMPLING", value_name = "ADDRESS", global = true)]
     pub(crate) jaeger_sampling: Option<Text<Listen>>,
+    /// Listen for OpenCensus spans over gRPC, as its agent does [default: 127.0.0.1:55678 if free]
+    #[arg(long, env = "LONGSPAN_OPENCENSUS", value_name = "ADDRESS", global = true)]
+    pub(crate) opencensus: Option<Text<Listen>>,
+    /// Listen for AWS X-Ray segments in UDP datagrams and over HTTP, as its daemon does [default: 127.0.0.1:2000 if free]
+    #[arg(long, env = "LONGSPAN_XRAY", value_name = "ADDRESS", global = true)]
+    pub(crate) xray: Option<Text<Listen>>,
     /// What an OK to a sender means [default: fsync]
     #[arg(long, env = "LONGSPAN_DURABILITY", value_name = "HOW", global = true)]
     pub(crate) durability: Option<Durability>,

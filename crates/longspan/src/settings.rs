@@ -76,6 +76,8 @@ impl Settings {
         set(&mut server.jaeger_compact, options.jaeger_compact.map(|text| text.0));
         set(&mut server.jaeger_binary, options.jaeger_binary.map(|text| text.0));
         set(&mut server.jaeger_sampling, options.jaeger_sampling.map(|text| text.0));
+        set(&mut server.opencensus, options.opencensus.map(|text| text.0));
+        set(&mut server.xray, options.xray.map(|text| text.0));
         set(&mut server.durability, options.durability.map(sureness));
         set(&mut server.retention_age, options.retention_age.map(|text| text.0.0));
         set(&mut server.retention_bytes, options.retention_bytes.map(|text| text.0.0));
@@ -126,6 +128,8 @@ fn defaults() -> Options {
         jaeger_compact: Some(Text(server.jaeger_compact)),
         jaeger_binary: Some(Text(server.jaeger_binary)),
         jaeger_sampling: Some(Text(server.jaeger_sampling)),
+        opencensus: Some(Text(server.opencensus)),
+        xray: Some(Text(server.xray)),
         durability: Some(Durability::Fsync),
         retention_age: Some(Text(Age(server.retention_age))),
         retention_bytes: Some(Text(Size(server.retention_bytes))),

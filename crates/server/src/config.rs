@@ -143,6 +143,10 @@ pub struct ServerOptions {
     pub jaeger_binary: Listen,
     /// Where Jaeger's clients ask how much to record.
     pub jaeger_sampling: Listen,
+    /// OpenCensus's agent.
+    pub opencensus: Listen,
+    /// X-Ray's daemon: datagrams, and HTTP on the same port number.
+    pub xray: Listen,
     /// How sure an OK is.
     pub durability: Durability,
     /// Days whose last span is older are dropped.
@@ -173,6 +177,8 @@ impl Default for ServerOptions {
             jaeger_compact: Listen::loopback_if_free(6831),
             jaeger_binary: Listen::loopback_if_free(6832),
             jaeger_sampling: Listen::loopback_if_free(5778),
+            opencensus: Listen::loopback_if_free(55678),
+            xray: Listen::loopback_if_free(2000),
             durability: Durability::Fsync,
             retention_age: Some(30 * DAY),
             retention_bytes: None,
@@ -186,7 +192,7 @@ impl Default for ServerOptions {
 
 impl ServerOptions {
     /// All listeners with the names they have in flags and in `listening.json`.
-    pub fn listeners(&self) -> [(&'static str, Listen); 10] {
+    pub fn listeners(&self) -> [(&'static str, Listen); 12] {
         [
             ("otlp_grpc", self.otlp_grpc),
             ("otlp_http", self.otlp_http),
@@ -198,6 +204,8 @@ impl ServerOptions {
             ("jaeger_compact", self.jaeger_compact),
             ("jaeger_binary", self.jaeger_binary),
             ("jaeger_sampling", self.jaeger_sampling),
+            ("opencensus", self.opencensus),
+            ("xray", self.xray),
         ]
     }
 

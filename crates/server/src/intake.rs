@@ -183,6 +183,12 @@ impl Intake {
         Ok(decoded.report)
     }
 
+    /// A body that is not compressed any more.
+    pub async fn unpack(&self, received: Received) -> Result<Received, Refusal> {
+        let (body, charge) = self.inflate(received).await?;
+        Ok(Received { body, charge, encoding: Encoding::Identity })
+    }
+
     /// Undoes the compression of a body.
     async fn inflate(&self, received: Received) -> Result<(Bytes, Charge), Refusal> {
         let limit_bytes = self.max_body_bytes;

@@ -37,11 +37,15 @@ pub enum Protocol {
     JaegerCompact,
     /// Jaeger's binary Thrift in datagrams.
     JaegerBinary,
+    /// OpenCensus's agent, protobuf over gRPC.
+    OpenCensus,
+    /// X-Ray's documents, in datagrams or over HTTP.
+    Xray,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Protocol; 7] = [
+    pub const ALL: [Protocol; 9] = [
         Protocol::OtlpGrpc,
         Protocol::OtlpHttp,
         Protocol::Zipkin,
@@ -49,6 +53,8 @@ impl Protocol {
         Protocol::JaegerGrpc,
         Protocol::JaegerCompact,
         Protocol::JaegerBinary,
+        Protocol::OpenCensus,
+        Protocol::Xray,
     ];
 
     /// Its name in metrics.
@@ -61,6 +67,8 @@ impl Protocol {
             Protocol::JaegerGrpc => "jaeger_grpc",
             Protocol::JaegerCompact => "jaeger_compact",
             Protocol::JaegerBinary => "jaeger_binary",
+            Protocol::OpenCensus => "opencensus",
+            Protocol::Xray => "xray",
         }
     }
 }

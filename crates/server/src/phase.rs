@@ -70,6 +70,12 @@ impl Stage {
         self.phase.borrow().opened()
     }
 
+    /// Completes when the server is about to stop.
+    pub async fn ending(&self) {
+        let mut phase = self.phase.clone();
+        drop(phase.wait_for(|phase| matches!(phase, Phase::Draining(_) | Phase::Stopped)).await);
+    }
+
     /// The name of the phase: `replaying`, `ready`, `draining` or `stopped`.
     pub fn name(&self) -> &'static str {
         match *self.phase.borrow() {

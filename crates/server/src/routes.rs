@@ -14,7 +14,10 @@ use crate::api::{self, jaeger};
 use crate::app::App;
 use crate::guard::{browser_headers, loopback_names_only};
 use crate::gzip::gzip_answers;
-use crate::receive::{grpc, jaeger as jaeger_receiver, otlp_grpc, otlp_http, zipkin as zipkin_receiver};
+use crate::receive::{
+    grpc, jaeger as jaeger_receiver, opencensus as opencensus_receiver, otlp_grpc, otlp_http, xray as xray_receiver,
+    zipkin as zipkin_receiver,
+};
 use crate::{health, page};
 
 /// OTLP: either transport on either port, because senders are often pointed at the other one.
@@ -60,6 +63,16 @@ pub fn jaeger_grpc(app: &Arc<App>) -> Router {
 /// What Jaeger's clients are told of sampling.
 pub fn jaeger_sampling() -> Router {
     jaeger_receiver::sampling_router()
+}
+
+/// OpenCensus's agent.
+pub fn opencensus(app: &Arc<App>) -> Router {
+    opencensus_receiver::router(app.intake.clone())
+}
+
+/// X-Ray's daemon over HTTP.
+pub fn xray(app: &Arc<App>) -> Router {
+    xray_receiver::router(app.intake.clone())
 }
 
 /// Jaeger's query API where its own users expect it.

@@ -18,7 +18,7 @@ use wire::Format;
 
 use crate::admit::AdmitAgain;
 use crate::app::{App, Listening};
-use crate::config::{OptionsError, ServerOptions};
+use crate::config::{Listen, OptionsError, ServerOptions};
 use crate::crowd::connections_max;
 use crate::listen::{Allowance, BindError, Bound, bind, serve};
 use crate::lookout::Lookout;
@@ -84,9 +84,15 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     options.validate()?;
     let (mut sockets, mut datagrams) = (Vec::new(), Vec::new());
     for (name, listen) in options.listeners() {
-        match datagram_protocol(name) {
-            Some((protocol, format)) => datagrams.extend(datagrams::bind(name, listen, protocol, format).await?),
-            None => sockets.extend(bind(name, listen).await?),
+        let stream = if is_stream(name) { bind(name, listen).await? } else { None };
+        let beside = datagrams_beside(listen, stream.as_ref());
+        let Some((protocol, format)) = datagram_protocol(name) else {
+            sockets.extend(stream);
+            continue;
+        };
+        if let Some(bound) = datagrams::bind(name, beside, protocol, format).await? {
+            datagrams.push(bound);
+            sockets.extend(stream);
         }
     }
     let streams = sockets.iter().map(|bound| (bound.name, bound.address));
@@ -112,6 +118,8 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
             "jaeger_http" => (&mut receivers, routes::jaeger_http(&app)),
             "jaeger_grpc" => (&mut receivers, routes::jaeger_grpc(&app)),
             "jaeger_sampling" => (&mut readers, routes::jaeger_sampling()),
+            "opencensus" => (&mut receivers, routes::opencensus(&app)),
+            "xray" => (&mut receivers, routes::xray(&app)),
             _ => (&mut readers, routes::api(&app)),
         };
         group.add(bound, router, &app, allowance);
@@ -127,7 +135,22 @@ fn datagram_protocol(listener: &str) -> Option<(Protocol, Format)> {
     match listener {
         "jaeger_compact" => Some((Protocol::JaegerCompact, Format::JaegerCompactCall)),
         "jaeger_binary" => Some((Protocol::JaegerBinary, Format::JaegerBinaryCall)),
+        "xray" => Some((Protocol::Xray, Format::XrayDatagram)),
         _ => None,
+    }
+}
+
+/// Whether a listener takes connections; X-Ray's takes datagrams besides.
+fn is_stream(listener: &str) -> bool {
+    listener == "xray" || datagram_protocol(listener).is_none()
+}
+
+/// Where datagrams are listened for: at the number that the listener of connections got.
+fn datagrams_beside(listen: Listen, stream: Option<&Bound>) -> Listen {
+    match (listen, stream) {
+        (Listen::IfFree(_), Some(bound)) => Listen::IfFree(bound.address),
+        (Listen::At(_), Some(bound)) => Listen::At(bound.address),
+        (listen, _) => listen,
     }
 }
 

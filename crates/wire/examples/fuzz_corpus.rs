@@ -27,6 +27,9 @@ fn main() -> Result<()> {
         ("jaeger_compact", thrift_seeds::jaeger_call(true)),
         ("jaeger_binary", thrift_seeds::jaeger_call(false)),
         ("jaeger_protobuf", seeds::jaeger_protobuf()),
+        ("opencensus_protobuf", seeds::opencensus_protobuf()),
+        ("xray_datagram", seeds::xray_datagram()),
+        ("xray_documents", seeds::xray_documents()),
     ];
     for (target, seeds) in targets {
         write_target(&Path::new(&directory).join(target), &seeds)?;

@@ -2,7 +2,9 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`opencensus`] | OpenCensus's agent protocol as protobuf |
 //! | [`otlp`] | OTLP as protobuf and as JSON |
+//! | [`xray`] | AWS X-Ray's segment documents |
 //! | [`zipkin`] | Zipkin v2 as JSON and as protobuf, v1 as JSON and as Thrift |
 //! | `jaeger` | Jaeger as Thrift and as protobuf |
 //! | [`report`] | what a decoder did not keep, counted by reason |
@@ -19,11 +21,13 @@ pub mod error;
 mod jaeger;
 mod json_read;
 mod json_writer;
+pub mod opencensus;
 pub mod otlp;
 mod protobuf;
 pub mod report;
 mod sink;
 mod thrift;
+pub mod xray;
 pub mod zipkin;
 
 pub use error::DecodeError;
@@ -55,11 +59,17 @@ pub enum Format {
     JaegerBinaryCall = 9,
     /// Jaeger's `PostSpansRequest` as protobuf.
     JaegerProtobuf = 10,
+    /// OpenCensus's `ExportTraceServiceRequest` as protobuf.
+    OpenCensusProtobuf = 11,
+    /// A datagram for the X-Ray daemon: a line of JSON, then a segment document.
+    XrayDatagram = 12,
+    /// The body of X-Ray's `PutTraceSegments`.
+    XrayDocuments = 13,
 }
 
 impl Format {
     /// All formats, in the order of their numbers.
-    pub const ALL: [Format; 10] = [
+    pub const ALL: [Format; 13] = [
         Format::OtlpProtobuf,
         Format::OtlpJson,
         Format::ZipkinJson,
@@ -70,6 +80,9 @@ impl Format {
         Format::JaegerCompactCall,
         Format::JaegerBinaryCall,
         Format::JaegerProtobuf,
+        Format::OpenCensusProtobuf,
+        Format::XrayDatagram,
+        Format::XrayDocuments,
     ];
 
     /// The format with this number.
@@ -90,6 +103,9 @@ impl Format {
             Format::JaegerCompactCall => "a call of Jaeger's agent in compact Thrift",
             Format::JaegerBinaryCall => "a call of Jaeger's agent in binary Thrift",
             Format::JaegerProtobuf => "Jaeger protobuf",
+            Format::OpenCensusProtobuf => "OpenCensus protobuf",
+            Format::XrayDatagram => "an X-Ray datagram",
+            Format::XrayDocuments => "X-Ray segment documents",
         }
     }
 }
@@ -135,6 +151,9 @@ pub fn decode_within(
         Format::JaegerThrift => jaeger::decode_batch(body, &mut sink),
         Format::JaegerCompactCall | Format::JaegerBinaryCall => jaeger::decode_agent(format, body, &mut sink),
         Format::JaegerProtobuf => jaeger::decode_protobuf(body, &mut sink),
+        Format::OpenCensusProtobuf => opencensus::decode_protobuf(body, &mut sink),
+        Format::XrayDatagram => xray::decode_datagram(body, &mut sink),
+        Format::XrayDocuments => xray::decode_documents(body, &mut sink),
     };
     sink.look();
     if sink.is_overfull() {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// Starting includes replaying the log; a test's log is small, a test machine may be slow.
 const START_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
-const ADDRESS_FLAGS: [&str; 10] = [
+const ADDRESS_FLAGS: [&str; 12] = [
     "--otlp-grpc",
     "--otlp-http",
     "--api",
@@ -22,6 +22,8 @@ const ADDRESS_FLAGS: [&str; 10] = [
     "--jaeger-compact",
     "--jaeger-binary",
     "--jaeger-sampling",
+    "--opencensus",
+    "--xray",
 ];
 
 /// A data directory with what the program said on stderr beside it. Outlives the servers that run on it.

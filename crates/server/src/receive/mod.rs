@@ -5,7 +5,9 @@
 pub mod datagrams;
 pub mod grpc;
 pub mod jaeger;
+pub mod opencensus;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod rpc;
+pub mod xray;
 pub mod zipkin;

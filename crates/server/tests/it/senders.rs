@@ -1,10 +1,15 @@
 //! Receivers of former protocols: what each answers, and that nothing sent in datagrams is lost without being counted.
 
+use std::convert::Infallible;
 use std::net::UdpSocket;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
+use bytes::Bytes;
+use http_body::Frame;
 use http_body_util::BodyExt;
 use serde_json::json;
 use server::routes;
@@ -13,7 +18,7 @@ use tower::ServiceExt;
 use crate::server::TestServer;
 
 /// Datagrams are not answered: their counts are looked at until they are complete.
-const COUNT_LIMIT: Duration = Duration::from_secs(60);
+const COUNT_LIMIT: Duration = Duration::from_mins(1);
 
 fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -166,4 +171,103 @@ fn jaegers_clients_are_told_to_record_everything() {
     }
     assert_eq!(server.get("jaeger_sampling", "/sampling").status, 400);
     assert_eq!(server.get("jaeger_sampling", "/baggageRestrictions?service=s").json(), json!([]));
+}
+
+/// The pieces of a body, one after the other.
+struct Pieces(std::vec::IntoIter<Vec<u8>>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece.into()))))
+    }
+}
+
+/// A call of OpenCensus's stream whose body comes in these pieces; its status.
+fn opencensus_call(server: &TestServer, pieces: Vec<Vec<u8>>) -> String {
+    let path = "/opencensus.proto.agent.trace.v1.TraceService/Export";
+    let body = Body::new(Pieces(pieces.into_iter()));
+    let request = Request::post(path).header("content-type", "application/grpc").body(body).unwrap();
+    server.runtime.block_on(async {
+        let response = routes::opencensus(server.running().app()).oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let mut headers = parts.headers;
+        headers.extend(body.collect().await.unwrap().trailers().cloned().unwrap_or_default());
+        headers["grpc-status"].to_str().unwrap().to_owned()
+    })
+}
+
+#[test]
+fn opencensuss_stream_is_stored_message_by_message() {
+    // Guarantees that messages are found however the stream is cut, that each has the node that only the first one said, and that a message
+    // that cannot be read ends the stream with what came before it stored.
+    let server = TestServer::start();
+    let framed = |message: &[u8]| [vec![0], (message.len() as u32).to_be_bytes().to_vec(), message.to_vec()].concat();
+    let span = |id: u8| [b"\x12\x1c\x0a\x10".as_slice(), &[9; 16], b"\x12\x08", &[id; 8]].concat();
+    let first = framed(&[b"\x0a\x08\x1a\x06\x0a\x04shop".as_slice(), &span(1)].concat());
+    let (second, third) = (framed(&span(2)), framed(&span(3)));
+    let stream = [first, second].concat();
+    let cut = stream.chunks(7).map(<[u8]>::to_vec).collect();
+    assert_eq!(opencensus_call(&server, cut), "0");
+    assert_eq!(opencensus_call(&server, vec![third, framed(b"\xff")]), "3");
+    assert_eq!(opencensus_call(&server, vec![framed(&span(4))[..20].to_vec()]), "3");
+    let trace = server.get("api", "/api/traces/09090909090909090909090909090909").json();
+    let services: Vec<&str> =
+        trace["spans"].as_array().unwrap().iter().map(|span| span["service"].as_str().unwrap()).collect();
+    assert_eq!(services.iter().filter(|service| **service == "shop").count(), 2, "{services:?}");
+    assert_eq!(services.len(), 3);
+    let metrics = server.get("api", "/metrics").text();
+    assert_eq!(
+        (counted(&metrics, "received_requests", "opencensus"), counted(&metrics, "refused_requests", "opencensus")),
+        (3, 2)
+    );
+}
+
+#[test]
+fn xrays_sdks_are_told_to_record_everything() {
+    // Guarantees the rule and the targets in the form in which SDKs ask for them, and the answers to segments over HTTP.
+    let server = TestServer::start();
+    let rules = server.post("xray", "/GetSamplingRules", &[], b"{}").json();
+    let rule = &rules["SamplingRuleRecords"][0]["SamplingRule"];
+    assert_eq!(
+        (&rule["RuleName"], &rule["FixedRate"], &rule["ServiceName"]),
+        (&json!("Default"), &json!(1.0), &json!("*"))
+    );
+    let report = br#"{"SamplingStatisticsDocuments":[{"RuleName":"Default","ClientID":"c","RequestCount":1}]}"#;
+    let target = &server.post("xray", "/SamplingTargets", &[], report).json()["SamplingTargetDocuments"][0];
+    assert_eq!((&target["RuleName"], &target["FixedRate"]), (&json!("Default"), &json!(1.0)));
+    assert_eq!(server.post("xray", "/TelemetryRecords", &[], b"{}").status, 200);
+    let segment = r#"{"name":"s","id":"70de5b6f19ff9a0a","trace_id":"1-581cf771-a006649127e371903a2de979","start_time":1,"end_time":2}"#;
+    let body = json!({"TraceSegmentDocuments": [segment, "nonsense"]}).to_string();
+    let answer = server.post("xray", "/TraceSegments", &[], body.as_bytes());
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["UnprocessedTraceSegments"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get("api", "/api/traces/581cf771a006649127e371903a2de979").json()["spans"][0]["name"], "s");
+    assert_eq!(server.post("xray", "/TraceSegments", &[], b"[").status, 400);
+}
+
+#[test]
+fn a_segment_in_progress_is_replaced() {
+    // Guarantees that what an SDK sends when a segment begins is shown at once, and gives way to the complete segment.
+    let server = TestServer::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let path = "/api/traces/581cf771a006649127e371903a2de979";
+    for (rest, duration_ns) in [("\"in_progress\":true", 0), ("\"end_time\":1478293363.5", 2_000_000_000)] {
+        let document = format!(
+            "{{\"format\":\"json\",\"version\":1}}\n{{\"name\":\"s\",\"id\":\"70de5b6f19ff9a0a\",\
+             \"trace_id\":\"1-581cf771-a006649127e371903a2de979\",\"start_time\":1478293361.5,{rest}}}"
+        );
+        socket.send_to(document.as_bytes(), server.running().listening()["xray"]).unwrap();
+        let deadline = Instant::now() + COUNT_LIMIT;
+        loop {
+            let answer = server.get("api", path);
+            let spans = if answer.status == 200 { answer.json()["spans"].clone() } else { json!([]) };
+            if spans[0]["duration_ns"] == duration_ns && spans.as_array().map(Vec::len) == Some(1) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{rest}: {spans}");
+        }
+    }
 }

@@ -49,6 +49,8 @@ pub(crate) fn options(directory: &TempDir) -> ServerOptions {
         jaeger_compact: Listen::loopback(0),
         jaeger_binary: Listen::loopback(0),
         jaeger_sampling: Listen::loopback(0),
+        opencensus: Listen::loopback(0),
+        xray: Listen::loopback(0),
         retention_age: None,
         ..ServerOptions::default()
     }

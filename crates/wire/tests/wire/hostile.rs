@@ -55,6 +55,9 @@ pub(crate) fn seeds_of(format: Format) -> Vec<Vec<u8>> {
         Format::JaegerCompactCall => thrift_seeds::jaeger_call(true),
         Format::JaegerBinaryCall => thrift_seeds::jaeger_call(false),
         Format::JaegerProtobuf => seeds::jaeger_protobuf(),
+        Format::OpenCensusProtobuf => seeds::opencensus_protobuf(),
+        Format::XrayDatagram => seeds::xray_datagram(),
+        Format::XrayDocuments => seeds::xray_documents(),
     }
 }
 
@@ -116,6 +119,24 @@ fn jaeger_binary_survives_damage() {
 fn jaeger_protobuf_survives_damage() {
     // Guarantees the same for Jaeger protobuf.
     smoke(Format::JaegerProtobuf);
+}
+
+#[test]
+fn opencensus_protobuf_survives_damage() {
+    // Guarantees the same for OpenCensus protobuf.
+    smoke(Format::OpenCensusProtobuf);
+}
+
+#[test]
+fn xray_datagram_survives_damage() {
+    // Guarantees the same for X-Ray's datagrams.
+    smoke(Format::XrayDatagram);
+}
+
+#[test]
+fn xray_documents_survives_damage() {
+    // Guarantees the same for the body of X-Ray's PutTraceSegments.
+    smoke(Format::XrayDocuments);
 }
 
 #[test]

@@ -34,7 +34,7 @@ mod proto {
         #[prost(bytes = "vec", tag = "1")]
         pub(crate) trace_id: Vec<u8>,
         #[prost(bytes = "vec", tag = "2")]
-        pub(crate) span_id: Vec<u8>,
+        pub(crate) id: Vec<u8>,
         #[prost(string, tag = "3")]
         pub(crate) operation_name: String,
         #[prost(message, repeated, tag = "4")]
@@ -121,7 +121,7 @@ type Tag = (String, Tagged);
 #[derive(Debug, Clone)]
 struct Span {
     trace_id: [u64; 2],
-    span_id: u64,
+    id: u64,
     name: String,
     /// Type and span of the same trace, or of another.
     references: Vec<(i32, u64, bool)>,
@@ -156,9 +156,9 @@ fn span() -> impl Strategy<Value = Span> {
     let times = (0..1i64 << 50, 0..1i64 << 40);
     let logs = vec((0..1i64 << 50, vec(tag(), 0..4)), 0..3);
     (ids, ".{0,8}", references, 0..4u32, times, vec(tag(), 0..20), logs).prop_map(
-        |(([high, low], span_id), name, references, flags, (start_us, duration_us), tags, logs)| Span {
+        |(([high, low], id), name, references, flags, (start_us, duration_us), tags, logs)| Span {
             trace_id: [high, low | 1],
-            span_id,
+            id,
             name,
             references,
             flags,
@@ -245,7 +245,7 @@ impl Writer<'_> {
         let [high, low] = span.trace_id;
         self.i64(1, low as i64);
         self.i64(2, high as i64);
-        self.i64(3, span.span_id as i64);
+        self.i64(3, span.id as i64);
         self.i64(4, 0);
         self.text(5, &span.name);
         self.list(6, &span.references, |writer, &(ref_type, id, same)| {
@@ -300,37 +300,37 @@ fn key_value((key, value): &Tag) -> proto::KeyValue {
     pair
 }
 
-fn id(trace_id: [u64; 2]) -> Vec<u8> {
+fn id_bytes(trace_id: [u64; 2]) -> Vec<u8> {
     trace_id.map(u64::to_be_bytes).concat()
 }
 
-fn time(microseconds: i64) -> Option<proto::Time> {
-    Some(proto::Time { seconds: microseconds / 1_000_000, nanos: (microseconds % 1_000_000 * 1000) as i32 })
+fn time(microseconds: i64) -> proto::Time {
+    proto::Time { seconds: microseconds / 1_000_000, nanos: (microseconds % 1_000_000 * 1000) as i32 }
 }
 
 fn to_proto(spans: &[Span], process_tags: &[Tag]) -> Vec<u8> {
     let of = |span: &Span| proto::Span {
-        trace_id: id(span.trace_id),
-        span_id: span.span_id.to_be_bytes().to_vec(),
+        trace_id: id_bytes(span.trace_id),
+        id: span.id.to_be_bytes().to_vec(),
         operation_name: span.name.clone(),
         references: span
             .references
             .iter()
             .map(|&(ref_type, to, same)| proto::SpanRef {
-                trace_id: id(referenced(span, same)),
+                trace_id: id_bytes(referenced(span, same)),
                 span_id: to.to_be_bytes().to_vec(),
                 ref_type,
             })
             .collect(),
         flags: span.flags,
-        start_time: time(span.start_us),
-        duration: time(span.duration_us),
+        start_time: Some(time(span.start_us)),
+        duration: Some(time(span.duration_us)),
         tags: span.tags.iter().map(key_value).collect(),
         logs: span
             .logs
             .iter()
             .map(|(time_us, fields)| proto::Log {
-                timestamp: time(*time_us),
+                timestamp: Some(time(*time_us)),
                 fields: fields.iter().map(key_value).collect(),
             })
             .collect(),
@@ -387,7 +387,7 @@ fn what_is_refused_is_counted() {
     // Guarantees that spans without ids and oversized spans are refused one by one, with the rest of the batch kept.
     let good = Span {
         trace_id: [0, 7],
-        span_id: 1,
+        id: 1,
         name: "good".to_owned(),
         references: vec![(1, 0, true)],
         flags: 0,
@@ -397,7 +397,7 @@ fn what_is_refused_is_counted() {
         logs: Vec::new(),
     };
     let no_trace = Span { trace_id: [0, 0], ..good.clone() };
-    let no_span = Span { span_id: 0, ..good.clone() };
+    let no_span = Span { id: 0, ..good.clone() };
     let tag = ("k".to_owned(), Tagged::Str("x".repeat(1000)));
     let large = Span { tags: vec![tag; 2000], ..good.clone() };
     let spans = [no_trace, good.clone(), no_span, large, good];

@@ -169,3 +169,104 @@ pub(crate) fn jaeger_protobuf() -> Vec<Vec<u8>> {
     let batch = [blob(1, &own), blob(1, &span), blob(2, &process("shop"))].concat();
     vec![blob(1, &batch), Vec::new()]
 }
+
+/// OpenCensus: a node, spans of the request's resource and one of its own.
+pub(crate) fn opencensus_protobuf() -> Vec<Vec<u8>> {
+    let time = |nanos| [number(1, 1_700_000_000), number(2, nanos)].concat();
+    let text = |text: &str| blob(1, text.as_bytes());
+    let string = |value: &str| blob(1, &text(value));
+    let attributes = |pairs: &[Vec<u8>]| [pairs.iter().flat_map(|pair| blob(1, pair)).collect(), number(2, 1)].concat();
+    let identifier = [blob(1, b"web-1"), number(2, 4711), blob(3, &time(0))].concat();
+    let library = [number(1, 8), blob(2, b"0.7"), blob(3, b"0.11")].concat();
+    let node = [
+        blob(1, &identifier),
+        blob(2, &library),
+        blob(3, &text("shop")),
+        blob(4, &[blob(1, b"zone"), blob(2, b"a")].concat()),
+    ];
+    let annotation = [blob(1, &text("retry")), blob(2, &attributes(&[pair("n", &number(2, 2))]))].concat();
+    let message = [number(1, 2), number(2, 7), number(3, 100), number(4, 50)].concat();
+    let events = [
+        blob(1, &[blob(1, &time(1)), blob(2, &annotation)].concat()),
+        blob(1, &[blob(1, &time(2)), blob(3, &message)].concat()),
+        number(2, 3),
+        number(3, 4),
+    ];
+    let state = blob(1, &[blob(1, b"vendor"), blob(2, b"1")].concat());
+    let link = [
+        blob(1, &[7; 16]),
+        blob(2, &[8; 8]),
+        number(3, 2),
+        blob(4, &attributes(&[pair("l", &number(3, 1))])),
+        blob(5, &state),
+    ];
+    let pairs = [
+        pair("text", &string("t")),
+        pair("int", &number(2, 42)),
+        pair("bool", &number(3, 1)),
+        pair("double", &fixed64(4, 0.5f64.to_bits())),
+        pair("span.kind", &string("producer")),
+    ];
+    let span = [
+        blob(1, &[1; 16]),
+        blob(2, &[2; 8]),
+        blob(3, &[3; 8]),
+        blob(4, &[text("send orders"), number(2, 0)].concat()),
+        blob(5, &time(5)),
+        blob(6, &time(2_000_005)),
+        blob(7, &attributes(&pairs)),
+        blob(8, &blob(1, b"frames")),
+        blob(9, &events.concat()),
+        blob(10, &[blob(1, &link.concat()), number(2, 5)].concat()),
+        blob(11, &[number(1, 5), blob(2, b"not there")].concat()),
+        blob(12, &number(1, 1)),
+        blob(13, &number(1, 2)),
+        blob(15, &[state.clone(), state.clone()].concat()),
+    ];
+    let resource = |kind: &str| [blob(1, kind.as_bytes()), blob(2, &[blob(1, b"k"), blob(2, b"v")].concat())].concat();
+    let server = [blob(1, &[1; 16]), blob(2, &[4; 8]), number(14, 1), blob(16, &resource("pod"))].concat();
+    let body =
+        [blob(1, &node.concat()), blob(2, &server), blob(2, &span.concat()), blob(3, &resource("host"))].concat();
+    vec![body, Vec::new()]
+}
+
+/// An X-Ray segment with everything that a document may say.
+const XRAY_SEGMENT: &str = r#"{"name":"shop","id":"70de5b6f19ff9a0a","trace_id":"1-581cf771-a006649127e371903a2de979","parent_id":"53995c3f42cd8ad8",
+    "start_time":1478293361.271,"end_time":1478293361.449,"user":"u-7","origin":"AWS::ECS::Container","resource_arn":"arn:aws:ecs:x",
+    "service":{"version":"1.2","compiler":"cc","compiler_version":"3"},"fault":true,"error":false,"throttle":false,
+    "http":{"request":{"method":"POST","url":"http://shop/orders","user_agent":"curl","client_ip":"10.0.0.1","x_forwarded_for":true},
+    "response":{"status":500,"content_length":12}},"aws":{"account_id":"123456789012","region":"eu-west-1","ecs":{"container":"c-1",
+    "container_id":"f00"},"ec2":{"instance_id":"i-1","availability_zone":"eu-west-1a"},"xray":{"sdk":"X-Ray for Java","sdk_version":"2.4",
+    "auto_instrumentation":false},"cloudwatch_logs":[{"log_group":"g","arn":"a"}]},"annotations":{"order_id":42,"vip":true,"ratio":0.5,
+    "who":"me"},"metadata":{"shop":{"cart":[1,{"deep":[null,true]}]}},"links":[{"trace_id":"1-581cf772-a006649127e371903a2de979",
+    "id":"70de5b6f19ff9a0b","attributes":{"type":"sqs"}}],"cause":{"working_directory":"/app","paths":["a"],"exceptions":[{"id":"53995c3f42cd8ad7",
+    "type":"ValueError","message":"no money","remote":true,"truncated":1,"skipped":2,"cause":"53995c3f42cd8ad6","stack":[{"path":"app.py","line":7,
+    "label":"pay"},{"path":"lib.py"}]}]},"subsegments":[
+    {"name":"SQS","id":"53995c3f42cd8ad1","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"aws","aws":{"operation":"SendMessage",
+    "queue_url":"https://sqs.eu-west-1.amazonaws.com/123456789012/orders","message_id":"m-1","region":"eu-west-1","request_id":"r-1","retries":1}},
+    {"name":"SNS","id":"53995c3f42cd8ad2","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"aws","aws":{"operation":"publish",
+    "topic_arn":"arn:aws:sns:eu-west-1:123456789012:news"},"subsegments":[{"name":"inner","id":"53995c3f42cd8ad3","start_time":1478293361.3,
+    "end_time":1478293361.31,"precursor_ids":["53995c3f42cd8ad1"],"cause":"53995c3f42cd8ad7"}]},
+    {"name":"sqs","id":"53995c3f42cd8ad4","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"aws","aws":{"operation":"receive_message",
+    "queue_url":"https://q/1/orders","message_count":3}},
+    {"name":"DynamoDB","id":"53995c3f42cd8ad5","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"aws","throttle":true,
+    "aws":{"operation":"PutItem","table_name":"orders","table_names":["orders"]}},
+    {"name":"Lambda","id":"53995c3f42cd8ae1","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"aws",
+    "aws":{"operation":"Invoke","function_name":"mail","invocation_type":"Event"}},
+    {"name":"orders@db","id":"53995c3f42cd8ae2","start_time":1478293361.3,"end_time":1478293361.31,"namespace":"remote","sql":{"url":"jdbc:x",
+    "database_type":"PostgreSQL","database_version":"9.5","driver_version":"42","user":"app","preparation":"call","sanitized_query":"SELECT ?"}},
+    {"name":"api.bank","id":"53995c3f42cd8ae3","start_time":1478293361.3,"in_progress":true,"namespace":"remote","traced":true}]}"#;
+
+/// X-Ray's datagrams: a segment, and a subsegment by itself.
+pub(crate) fn xray_datagram() -> Vec<Vec<u8>> {
+    let head = "{\"format\": \"json\", \"version\": 1}\n";
+    let subsegment = r#"{"type":"subsegment","name":"step","id":"53995c3f42cd8ae4","parent_id":"70de5b6f19ff9a0a","trace_id":"1-581cf771-a006649127e371903a2de979",
+        "start_time":1478293361.3,"end_time":1478293361.4}"#;
+    vec![format!("{head}{XRAY_SEGMENT}").into(), format!("{head}{subsegment}").into()]
+}
+
+/// The body of X-Ray's `PutTraceSegments`.
+pub(crate) fn xray_documents() -> Vec<Vec<u8>> {
+    let quoted = format!("\"{}\"", XRAY_SEGMENT.replace('"', "\\\"").replace('\n', " "));
+    vec![format!("{{\"TraceSegmentDocuments\":[{quoted},{quoted}],\"Other\":1}}").into(), b"{}".to_vec()]
+}
