@@ -343,8 +343,8 @@ pub struct FlowSpansParams {
     span_id: Option<IdParam<SpanId>>,
     /// At most so many spans.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
-    limit: LimitParam<1_000, 10_000>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 50_000)]
+    limit: LimitParam<1_000, 50_000>,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<SpanPlace>,

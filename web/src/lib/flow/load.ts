@@ -6,7 +6,7 @@ import type { Resource, Scope } from "../api/types";
 import type { FlowMaterial } from "./weave";
 
 const FIRST_PAGE = 2_000;
-const PAGE = 10_000;
+const PAGE = 25_000;
 
 export async function loadFlow(traceId: string, spanId: string | null, signal: AbortSignal, show: (material: FlowMaterial, whole: boolean) => void): Promise<void> {
   // Side by side: the first page does not depend on the answer about the whole.
