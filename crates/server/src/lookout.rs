@@ -25,6 +25,8 @@ use crate::clock::now_unix_nano;
 const QUEUE_BATCHES_MAX: usize = 128;
 /// How often time passes for the engine.
 const TICK: Duration = Duration::from_secs(1);
+/// After a longer pause between two ticks (a suspended machine) nobody is taken to have watched.
+const PAUSE_NS: u64 = 10_000_000_000;
 /// How long sealing waits for the engine to be written down.
 const WRITE_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Larger files are not ours.
@@ -51,6 +53,8 @@ struct Shared {
     done_changed: Condvar,
     /// The log has been read; from now on time passes.
     ready: AtomicBool,
+    /// Until when the last server watched, if it stopped in order, Unix nanoseconds.
+    watched_unix_nano: u64,
     write_errors: AtomicU64,
 }
 
@@ -73,10 +77,12 @@ impl Lookout {
         let directory = data.join("flow");
         let (mut engine, covered) = restore(&*disk, &engine_file(&directory), options);
         engine.set_rules(read_rules(&*disk, &rules_file(&directory)));
+        let watched_unix_nano = read_watched(&*disk, &watched_file(&directory));
         let shared = Arc::new(Shared {
             engine: Mutex::new(engine),
             disk,
             directory,
+            watched_unix_nano,
             covered,
             done: Mutex::new(covered),
             done_changed: Condvar::new(),
@@ -89,8 +95,9 @@ impl Lookout {
         Ok(Arc::new(Lookout { shared, queue, thread: Mutex::new(Some(thread)) }))
     }
 
-    /// The log has been read: from now on messages become late.
+    /// The log has been read: from now on messages become late. Since the last server stopped nobody watched.
     pub fn set_ready(&self) {
+        self.engine().resume(self.shared.watched_unix_nano, now_unix_nano());
         self.shared.ready.store(true, Ordering::Relaxed);
     }
 
@@ -163,7 +170,7 @@ impl Shared {
                     self.engine.lock().expect(POISON).apply(&batch, received_unix_nano);
                 }
                 Ok(Told::Closed(wal_sequence)) => self.write_down(wal_sequence),
-                Ok(Told::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Told::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop_watching(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.ready.load(Ordering::Relaxed) {
@@ -176,8 +183,25 @@ impl Shared {
     fn tick(&self) {
         let now = now_unix_nano();
         let mut engine = self.engine.lock().expect(POISON);
-        if now.saturating_sub(engine.ticked_unix_nano()) >= TICK.as_nanos() as u64 {
-            engine.advance(now);
+        let ticked = engine.ticked_unix_nano();
+        let since = now.saturating_sub(ticked);
+        if since < TICK.as_nanos() as u64 {
+            return;
+        }
+        if since >= PAUSE_NS && ticked > 0 {
+            engine.resume(ticked, now);
+        }
+        engine.advance(now);
+    }
+
+    /// Leaves behind until when somebody watched, so that the next server knows for how long nobody did. Without it, as after a crash,
+    /// that is since the last span.
+    fn stop_watching(&self) {
+        if self.ready.load(Ordering::Relaxed) {
+            let line = format!("{}\n", now_unix_nano());
+            if let Err(error) = self.write(&watched_file(&self.directory), line.as_bytes()) {
+                tracing::warn!(%error, "until when messages were watched cannot be written down");
+            }
         }
     }
 
@@ -208,6 +232,16 @@ impl Shared {
 
 fn engine_file(directory: &Path) -> PathBuf {
     directory.join("engine.bin")
+}
+
+fn watched_file(directory: &Path) -> PathBuf {
+    directory.join("watched.txt")
+}
+
+/// Until when somebody watched; 0 if nobody says so.
+fn read_watched(disk: &dyn Disk, path: &Path) -> u64 {
+    let bytes = read_file(disk, path, 64).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().parse().unwrap_or(0)
 }
 
 fn rules_file(directory: &Path) -> PathBuf {

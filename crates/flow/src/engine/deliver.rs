@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use model::{SpanId, TraceId};
 
 use super::arrival::{Arrival, FAILED, PROCESSES, SKEWED};
-use super::expect::{GROUPS_MAX, LaneState, Patience};
+use super::expect::GROUPS_MAX;
 use super::keys::several_hash;
 use super::messages::{DEAD, Delivery, Message, SAMPLED, Standing, short_hash, span_hash};
 use super::meters::{Connection, Exchange};
@@ -58,7 +58,7 @@ impl Engine {
         let verdict = self.verdict(message);
         // Of what nobody is expected to receive yet, somebody may be until then.
         let after_ns = verdict.next_ns.unwrap_or(self.options.patience.late_ns);
-        let second = message.heard_unix_nano.saturating_add(after_ns) / SECOND_NS + 1;
+        let second = self.watch.due_unix_nano(message.heard_unix_nano, after_ns) / SECOND_NS + 1;
         let second = second.max(self.now_unix_nano / SECOND_NS + 1);
         self.timers.entry(second).or_default().push((at, self.messages.version(at)));
     }
@@ -71,14 +71,14 @@ impl Engine {
         }
         let state = self.verdict(&message).state;
         if matches!(state, MessageState::Late | MessageState::Lost) && message.standing == Standing::Open {
-            self.count(&message, Counter::Late, 1);
-            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Late);
-            self.totals.late += 1;
+            self.count(&message, Counter::Late, i64::from(message.sent));
+            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Late, message.sent);
+            self.totals.late += u64::from(message.sent);
         }
         if state == MessageState::Lost {
-            self.count(&message, Counter::Lost, 1);
-            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Lost);
-            self.totals.lost += 1;
+            self.count(&message, Counter::Lost, i64::from(message.sent));
+            self.meters.fate(self.places.destination_of_lane(message.lane), Counter::Lost, message.sent);
+            self.totals.lost += u64::from(message.sent);
         }
         self.stand(at, state);
     }
@@ -99,7 +99,29 @@ impl Engine {
 
     /// What became of a message, as far as is known now.
     pub(super) fn verdict(&self, message: &Message) -> Verdict {
-        verdict(&self.lanes[message.lane as usize], message, self.now_unix_nano, self.options.patience)
+        let mut verdict = Verdict { state: MessageState::Unknown, missing: 0, next_ns: None };
+        if message.flags & DEAD != 0 {
+            return Verdict { state: MessageState::DeadLettered, ..verdict };
+        }
+        if message.delivered != 0 {
+            verdict.state = MessageState::Consumed;
+        }
+        if message.flags & SAMPLED != 0 {
+            return verdict;
+        }
+        let mut worst: Option<MessageState> = None;
+        let lane = &self.lanes[message.lane as usize];
+        for (place, track) in lane.missing(message.delivered, message.sent_unix_nano) {
+            let (state, next_ns) = self.overdue(message, track);
+            if state == MessageState::Unknown {
+                continue;
+            }
+            worst = Some(worst.map_or(state, |worst| worse(worst, state)));
+            verdict.next_ns = [verdict.next_ns, next_ns].into_iter().flatten().min();
+            verdict.missing |= place.map_or(0, |place| 1 << place);
+        }
+        verdict.state = worst.unwrap_or(verdict.state);
+        verdict
     }
 
     /// Counts what became of a message, at the minute in which it was sent.
@@ -128,7 +150,7 @@ impl Engine {
         let state = self.verdict(self.messages.get(at)).state;
         let is_over = !matches!(state, MessageState::Pending | MessageState::Late | MessageState::Lost);
         if before == Standing::Lost && state != MessageState::Lost {
-            self.count(&message, Counter::Lost, -1);
+            self.count(&message, Counter::Lost, -i64::from(message.sent));
         }
         if is_over {
             self.totals.corrected += u64::from(before != Standing::Open);
@@ -148,7 +170,7 @@ impl Engine {
         }
         message.flags |= DEAD;
         let message = *message;
-        self.meters.fate(destination, Counter::DeadLettered);
+        self.meters.fate(destination, Counter::DeadLettered, 1);
         self.totals.dead_lettered += 1;
         self.count(&message, Counter::DeadLettered, 1);
     }
@@ -233,11 +255,13 @@ impl Engine {
     }
 
     fn learn(&mut self, at: u32, message: &Message, group: u32, arrival: &Arrival) {
-        let lag_ns = arrival.heard_unix_nano.saturating_sub(message.heard_unix_nano);
+        let lag_ns = self.watch.elapsed_ns(message.heard_unix_nano, arrival.heard_unix_nano);
         let lane = &mut self.lanes[message.lane as usize];
         let place = lane.place(group);
+        let heard_unix_nano = arrival.heard_unix_nano;
         if let Some(track) = lane.groups.get_mut(place) {
             track.add(message.ordinal, message.sent_unix_nano, lag_ns);
+            track.heard_unix_nano = heard_unix_nano.max(track.heard_unix_nano);
         }
         if message.delivered == 0 {
             lane.any.add(message.ordinal, message.sent_unix_nano, lag_ns);
@@ -316,35 +340,6 @@ pub(super) fn identity(places: &Places, destination: u32) -> Identity<'_> {
         group: "",
         spelling: name,
     }
-}
-
-/// What became of a message, as far as is known at an instant.
-pub(super) fn verdict(lane: &LaneState, message: &Message, now_unix_nano: u64, patience: Patience) -> Verdict {
-    let mut verdict = Verdict { state: MessageState::Unknown, missing: 0, next_ns: None };
-    if message.flags & DEAD != 0 {
-        return Verdict { state: MessageState::DeadLettered, ..verdict };
-    }
-    if message.delivered != 0 {
-        verdict.state = MessageState::Consumed;
-    }
-    if message.flags & SAMPLED != 0 {
-        return verdict;
-    }
-    let elapsed_ns = now_unix_nano.saturating_sub(message.heard_unix_nano);
-    let mut worst: Option<MessageState> = None;
-    for (place, track) in lane.missing(message.delivered, message.sent_unix_nano) {
-        let (late_ns, lost_ns) = track.deadlines_ns(patience);
-        let (state, next_ns) = match elapsed_ns {
-            elapsed if elapsed >= lost_ns => (MessageState::Lost, None),
-            elapsed if elapsed >= late_ns => (MessageState::Late, Some(lost_ns)),
-            _ => (MessageState::Pending, Some(late_ns)),
-        };
-        worst = Some(worst.map_or(state, |worst| worse(worst, state)));
-        verdict.next_ns = [verdict.next_ns, next_ns].into_iter().flatten().min();
-        verdict.missing |= place.map_or(0, |place| 1 << place);
-    }
-    verdict.state = worst.unwrap_or(verdict.state);
-    verdict
 }
 
 /// The worse of pending, late and lost.

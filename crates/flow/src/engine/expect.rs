@@ -51,6 +51,8 @@ pub(super) struct Track {
     pub(super) since_unix_nano: u64,
     /// Declared: received within so many nanoseconds; 0 if nobody declared it.
     pub(super) declared_ns: u64,
+    /// When we last heard of it receiving a message, Unix nanoseconds.
+    pub(super) heard_unix_nano: u64,
     pub(super) lag: Sketch,
     /// The 99th percentile of `lag`, computed now and then.
     pub(super) p99_ns: u64,
@@ -65,6 +67,7 @@ impl Track {
             last: 0,
             since_unix_nano: u64::MAX,
             declared_ns: 0,
+            heard_unix_nano: 0,
             lag: Sketch::default(),
             p99_ns: 0,
         }

@@ -369,6 +369,16 @@ impl Messages {
         })
     }
 
+    /// Messages that are open or late.
+    pub(super) fn open(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut next = self.lists[Standing::Open.list()].oldest;
+        std::iter::from_fn(move || {
+            let at = (next != NOWHERE).then_some(next)?;
+            next = self.slots.get(at).after;
+            Some(at)
+        })
+    }
+
     /// Memory held, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.slots.heap_bytes()

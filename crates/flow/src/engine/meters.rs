@@ -292,8 +292,8 @@ impl Meters {
         cell(&mut self.wait_cells, number).waits.add(wait_bucket(wait_ns), wait_ns);
     }
 
-    /// Counts a message of a destination that became late or lost, or was given up on.
-    pub(super) fn fate(&mut self, destination: u32, fate: Counter) {
+    /// Counts messages of a destination that became late or lost, or were given up on.
+    pub(super) fn fate(&mut self, destination: u32, fate: Counter, messages: u32) {
         let number = self.waits.intern([destination, NONE]);
         let cell = cell(&mut self.wait_cells, number);
         let count = match fate {
@@ -301,7 +301,7 @@ impl Meters {
             Counter::Lost => &mut cell.lost,
             _ => &mut cell.dead_lettered,
         };
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(u64::from(messages));
     }
 
     /// Every series of spans: service, name, kind and status.

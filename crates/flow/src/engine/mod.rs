@@ -6,6 +6,7 @@
 //! | `messages` | messages by sender and by what else identifies them, with their deliveries |
 //! | `orphans` | spans that received something nobody is known to have sent yet |
 //! | `arrival` | what is kept of a span that received |
+//! | [`watch`] | time in which nobody watched, and what was received without context |
 //! | [`expect`] | who is expected to receive, how soon: learned or declared |
 //! | [`rule`] | declarations as people write them |
 //! | [`rollup`], [`sketch`] | counters and durations by minute and hour |
@@ -14,8 +15,8 @@
 //! | [`service`] | what services are asked and whom they call: the edges of the service map |
 //! | [`exposition`] | what monitoring systems read |
 //! | [`report`] | the answers |
-//! | [`checkpoint`] | everything as bytes, for restarts |
 //! | [`standing`] | what flows ask of single messages |
+//! | [`checkpoint`] | everything as bytes, for restarts |
 //! | `names`, `seen`, `keys` | texts as numbers; what was there not long ago; hashes of what identifies |
 //!
 //! Spans may come in any order, hours apart, twice, or never; once all timers ran the state is the same. Time comes from outside:
@@ -43,6 +44,7 @@ mod seen;
 pub mod service;
 pub mod sketch;
 pub mod standing;
+pub mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -60,6 +62,7 @@ use self::orphans::Orphans;
 use self::rollup::{Counter, Rollup};
 use self::rule::Rule;
 use self::seen::Recent;
+use self::watch::Watch;
 use crate::cone::Evidence;
 use crate::destination::{Bindings, Identity};
 use crate::hop::{is_receiver, is_sender};
@@ -74,12 +77,12 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SEEN_MAX: usize = 65_536;
 /// Spans within which others send, remembered at least: they end soon after those.
 const WRAPPERS_MAX: usize = 32_768;
+/// Spans within which something was put aside, remembered at least.
+const DEATHS_MAX: usize = 4_096;
 /// Peers of a batch that are remembered: so few that a list is searched fastest.
 const PEERS_KEPT_MAX: usize = 32;
 /// Numbers of partitions whose names are remembered.
 const SMALL_NUMBERS: usize = 256;
-/// Spans within which something was put aside, remembered at least.
-const DEATHS_MAX: usize = 4_096;
 
 /// How an engine is set up.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,15 +160,16 @@ pub struct Engine {
     seen: Recent,
     /// Spans that have a sending span of the same service below them.
     wrappers: Recent,
+    /// Spans within which something was sent to where dead letters go. Not written down: who worked on it is heard of soon.
+    deaths: Recent,
     /// Second → place and version of messages to look at.
     timers: BTreeMap<u64, Vec<(u32, u32)>>,
     series: Tuples<3>,
     edges: Tuples<3>,
-    /// Spans within which something was sent to where dead letters go. Not written down: who worked on it is heard of soon.
-    deaths: Recent,
     counts: Rollup,
     edge_counts: Rollup,
     meters: Meters,
+    watch: Watch,
     calls: Calls,
     bindings: Bindings,
     /// Whether a hop from one destination to another is a message that turned up elsewhere.
@@ -197,13 +201,14 @@ impl Engine {
             orphans: Orphans::new(options.orphans_max),
             seen: Recent::new(options.messages_max.min(SEEN_MAX)),
             wrappers: Recent::new(options.messages_max.min(WRAPPERS_MAX)),
+            deaths: Recent::new(DEATHS_MAX),
             timers: BTreeMap::new(),
             series: Tuples::new(SERIES_MAX),
             edges: Tuples::new(EDGES_MAX),
             counts: Rollup::new(options.cells_max),
             edge_counts: Rollup::new(options.cells_max),
-            deaths: Recent::new(DEATHS_MAX),
             meters: Meters::default(),
+            watch: Watch::default(),
             calls: Calls::default(),
             bindings: Bindings::default(),
             ways: HashMap::new(),
@@ -235,13 +240,13 @@ impl Engine {
             + self.orphans.heap_bytes()
             + self.seen.heap_bytes()
             + self.wrappers.heap_bytes()
+            + self.deaths.heap_bytes()
             + self.timers.values().map(|timers| 48 + timers.capacity() * 8).sum::<usize>()
             + self.series.heap_bytes()
             + self.edges.heap_bytes()
             + self.counts.heap_bytes()
             + self.edge_counts.heap_bytes()
             + self.meters.heap_bytes()
-            + self.deaths.heap_bytes()
             + self.calls.heap_bytes()
     }
 
@@ -300,15 +305,15 @@ impl Engine {
         if self.wrappers.has(wrapper_hash(hash, service)) || !self.seen.insert(sender_hash(hash)) {
             return;
         }
+        if let Some(parent) = span.parent_span_id().filter(|_| identity.is_dead_letter()) {
+            self.died_within(trace_id, parent);
+        }
         let destination = self.places.destination(&identity);
         let lane = self.places.lane(destination, &identity.route);
         let partition = self.word(identity.partition);
         let keys = self.other_keys(span, view, &identity);
         let sent = view.batch_size.unwrap_or(1).max(1);
         self.count_sent(span, [destination, NONE, partition], service, sent);
-        if let Some(parent) = span.parent_span_id().filter(|_| identity.is_dead_letter()) {
-            self.died_within(trace_id, parent);
-        }
         if span.status() == StatusCode::ERROR {
             return;
         }
@@ -396,15 +401,15 @@ impl Engine {
         let identity = view.and_then(Identity::of);
         let mut arrival = Arrival::of(span, view, context.heard_unix_nano);
         arrival.service = service;
+        if arrival.has(arrival::SEVERAL) {
+            self.seen.insert(several_hash(span_hash(span.trace_id(), span.span_id())));
+        }
         if let Some(identity) = &identity {
             arrival.destination = self.places.destination(identity);
             let label = if identity.group.is_empty() { &identity.subscription } else { identity.group };
             arrival.label = self.places.names.intern(label);
             arrival.partition = self.word(identity.partition);
             let is_dead = identity.is_dead_letter();
-        if arrival.has(arrival::SEVERAL) {
-            self.seen.insert(several_hash(span_hash(span.trace_id(), span.span_id())));
-        }
             arrival.flags |= if is_dead { arrival::DIES } else { 0 };
             self.count_received(span, &arrival, view);
             self.learn_own(identity, &arrival);
@@ -467,14 +472,18 @@ impl Engine {
                 Some(at) => return self.deliver(at, &arrival),
                 // A poll's parent is whoever polls.
                 None if span.kind() == SpanKind::CLIENT => {}
+                // A message's context is never of the own process.
+                None if is_parent_local(span) => self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
                 // It has its context: what it is called besides may be somebody else's name, too.
                 None => return self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
             }
         }
         let Some(identity) = identity else { return };
-        for (key, evidence) in self.other_keys(span, view, identity).into_iter().flatten() {
-                // A message's context is never of the own process.
-                None if is_parent_local(span) => self.orphans.insert(span_hash(span.trace_id(), parent), arrival),
+        let keys = self.other_keys(span, view, identity);
+        if span.parent_span_id().is_none() && keys.iter().all(Option::is_none) && span.kind() == SpanKind::CONSUMER {
+            self.note_stray(&arrival);
+        }
+        for (key, evidence) in keys.into_iter().flatten() {
             arrival.evidence = evidence as u8;
             match self.sender_with(key, evidence, arrival.start_unix_nano) {
                 Some(at) => return self.deliver(at, &arrival),

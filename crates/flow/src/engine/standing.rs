@@ -26,18 +26,13 @@ impl Engine {
         if message.flags & (SAMPLED | WRAPPER) != 0 || self.verdict(message).state == MessageState::DeadLettered {
             return Some(Vec::new());
         }
-        let elapsed_ns = self.now_unix_nano.saturating_sub(message.heard_unix_nano);
         let tracks = self.lanes[message.lane as usize].missing(message.delivered, message.sent_unix_nano);
         let mut missing: Vec<Missing> = tracks
             .map(|(place, track)| {
-                let (late_ns, lost_ns) = track.deadlines_ns(self.options.patience);
-                let state = match elapsed_ns {
-                    elapsed if elapsed >= lost_ns => MessageState::Lost,
-                    elapsed if elapsed >= late_ns => MessageState::Late,
-                    _ => MessageState::Pending,
-                };
-                Missing { group: place.map(|_| self.places.names.text(track.group).to_owned()), state }
+                let group = place.map(|_| self.places.names.text(track.group).to_owned());
+                Missing { group, state: self.overdue(message, track).0 }
             })
+            .filter(|missing| missing.state != MessageState::Unknown)
             .collect();
         // Where a group is missing, that it may be anyone tells nothing more.
         if missing.iter().any(|missing| missing.group.is_some()) {

@@ -238,6 +238,73 @@ fn the_map_has_all_that_takes_part() {
 }
 
 #[test]
+fn nothing_is_late_because_nobody_watched() {
+    // Guarantees that after a restart time begins where it stopped, with a grace; that what was open during a long absence is unknown
+    // and not lost, and consumed once that is heard of; that after a short one it becomes late as ever; and that what is sent after
+    // it does so in any case.
+    let mut before = engine();
+    traffic(&mut before, 0..30, &["mail"]);
+    traffic(&mut before, 30..31, &[]);
+    let restored = || Engine::from_bytes(options(), &before.to_bytes(0)).unwrap().0;
+    let mut long = restored();
+    long.resume(0, at(4_000));
+    for seconds in [4_000, 4_030, 4_044] {
+        long.advance(at(seconds));
+        assert_eq!(short(&long, "T30"), "pending -mail", "after {seconds} s");
+    }
+    long.advance(at(4_046));
+    assert_eq!((short(&long, "T30"), long.totals().late), ("unknown".to_owned(), 0));
+    tell(
+        &mut long,
+        4_050_000,
+        "X1 mail consumer \"process orders\" 100s..101s op=process to=kafka:orders group=mail link=T30",
+    );
+    assert_eq!(short(&long, "T30"), "consumed mail:link");
+    traffic(&mut long, 4_060..4_061, &[]);
+    long.advance(at(4_400));
+    assert_eq!((short(&long, "T4060"), long.totals().lost), ("lost -mail".to_owned(), 1));
+    let mut quick = restored();
+    quick.resume(0, at(40));
+    quick.advance(at(70));
+    assert_eq!(short(&quick, "T30"), "pending -mail");
+    quick.advance(at(86));
+    assert_eq!(short(&quick, "T30"), "late -mail");
+    quick.advance(at(140));
+    assert_eq!((short(&quick, "T30"), quick.totals().lost), ("lost -mail".to_owned(), 1));
+}
+
+#[test]
+fn who_lost_the_context_is_not_accused() {
+    // Guarantees that of a fan-out a group that goes on receiving, but without context, is not called missing, and is again once it
+    // receives with context.
+    let mut engine = engine();
+    traffic(&mut engine, 0..30, &["mail", "stock"]);
+    traffic(&mut engine, 30..31, &["mail"]);
+    tell(&mut engine, 31_000, "X1 stock consumer \"process orders\" 31s..32s op=process to=kafka:orders group=stock");
+    engine.advance(at(200));
+    assert_eq!((short(&engine, "T30"), engine.totals().late), ("consumed mail:link".to_owned(), 0));
+    traffic(&mut engine, 210..212, &["mail", "stock"]);
+    traffic(&mut engine, 212..213, &["mail"]);
+    engine.advance(at(400));
+    assert_eq!(short(&engine, "T212"), "lost mail:link -stock");
+}
+
+#[test]
+fn messages_sent_at_once_count_each() {
+    // Guarantees that a span that says that it sent several messages counts as so many where messages are counted.
+    let mut engine = engine();
+    engine.set_rules(vec!["mail consumes orders within 1s".parse().unwrap()]);
+    tell(&mut engine, 0, "A1 shop producer \"send orders\" 0..5 op=send to=kafka:orders count=40");
+    engine.advance(at(20));
+    let [report] = &engine.destinations(at(0), at(20))[..] else { panic!("one destination") };
+    assert_eq!(
+        (report.figures.sent, report.figures.late, report.figures.lost, report.standings.lost),
+        (40, 40, 40, 40)
+    );
+    assert_eq!((engine.totals().lost, message(&engine, "A1").count), (40, 40));
+}
+
+#[test]
 fn monitoring_systems_read_what_only_grows() {
     // Guarantees span metrics of every span, pairs of services joined by call, by link and with what sends no spans, waits by group,
     // and that all of it outlives a restart and nothing is taken back when a lost message is found.

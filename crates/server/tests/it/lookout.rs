@@ -139,6 +139,7 @@ fn a_restart_forgets_and_doubles_nothing() {
     wait_for(&server, "/api/destinations", |answer| sent_and_processed(answer) == (40, 38));
     let map = server.get("api", "/api/map").json();
     drop(server);
+    assert!(data.join("flow/watched.txt").exists(), "nothing says until when somebody watched");
     for _ in 0..2 {
         let server = start();
         let answer = wait_for(&server, "/api/destinations", |answer| sent_and_processed(answer) == (40, 38));

@@ -150,6 +150,7 @@ impl Engine {
         write_tuples(&mut out, &self.series);
         write_tuples(&mut out, &self.edges);
         out.list(self.lanes.iter(), |out, lane| lane.write(out));
+        self.watch.write(&mut out);
         write_rollup(&mut out, &self.counts);
         write_rollup(&mut out, &self.edge_counts);
         self.write_messages(&mut out);
@@ -201,6 +202,7 @@ impl Engine {
             self.lanes.push(LaneState::read(from)?);
             Ok(())
         })?;
+        self.watch.read(from)?;
         read_rollup(from, &mut self.counts)?;
         read_rollup(from, &mut self.edge_counts)?;
         self.read_messages(from)?;
@@ -303,6 +305,7 @@ impl LaneState {
             out.numbers([track.group, track.matched, track.first, track.last]);
             out.number(track.since_unix_nano);
             out.number(track.p99_ns);
+            out.number(track.heard_unix_nano);
             write_sketch(out, &track.lag);
         });
     }
@@ -328,8 +331,17 @@ impl Track {
         if last < first {
             return Err(CheckpointError::Damaged);
         }
-        let (since_unix_nano, p99_ns) = (from.number()?, from.number()?);
-        Ok(Track { matched, first, last, since_unix_nano, p99_ns, lag: read_sketch(from)?, ..Track::new(group) })
+        let (since_unix_nano, p99_ns, heard_unix_nano) = (from.number()?, from.number()?, from.number()?);
+        Ok(Track {
+            matched,
+            first,
+            last,
+            since_unix_nano,
+            p99_ns,
+            heard_unix_nano,
+            lag: read_sketch(from)?,
+            ..Track::new(group)
+        })
     }
 }
 
