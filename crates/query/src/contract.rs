@@ -12,10 +12,12 @@ use model::{Level, SpanKind, TraceId};
 use thiserror::Error;
 
 use crate::cursor::Cursor;
+use crate::explain::{ExplainQuery, Explanation};
 use crate::filter::{Field, Filter};
 use crate::flow::FlowQuery;
 use crate::links::TraceLinks;
 use crate::pairs::{Found, LookUp};
+use crate::spread::{HeatMap, HeatQuery};
 use crate::trace::Trace;
 
 /// Most traces on a page of a search.
@@ -70,6 +72,12 @@ pub trait SpanStore: Send + Sync + Debug {
     /// Values of a field among recent spans, most used first. A help for typing, not an account: how far back it looks is up to
     /// the store, and so are the counts.
     fn attribute_values(&self, query: &ValueQuery) -> Result<Vec<ValueCount>, QueryError>;
+
+    /// How matching spans are spread over time and duration. Counts are of records; with very many, of a sample that says so.
+    fn heat_map(&self, query: &HeatQuery) -> Result<HeatMap, QueryError>;
+
+    /// The values that set a part of a heat map apart from the rest of it, as [`crate::explain`] finds them, in a sample.
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation, QueryError>;
 
     /// Calls from service to service: one for every span that starts within the range and whose parent (of any age) is of
     /// another service. Ordered by the names of parent and child.

@@ -13,6 +13,8 @@
 //! | [`mod@flow`] | flows: up to the root cause, down to the last effect |
 //! | [`pairs`] | spans that carry given values |
 //! | [`values`] | values of a field for completion |
+//! | [`spread`], [`explain`] | matching spans over time and duration, and what a part of them has in common |
+//! | [`logs`] | log records: newest first, over time, of a flow |
 //! | [`dependencies`] | which service calls which |
 //! | [`local`] | the answers of the store on this machine's disk |
 //!
@@ -22,14 +24,17 @@
 pub mod contract;
 pub mod cursor;
 pub mod dependencies;
+pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod language;
 pub mod links;
 pub mod local;
+pub mod logs;
 pub mod pairs;
 pub mod search;
 pub mod source;
+pub mod spread;
 pub mod stop;
 pub mod trace;
 pub mod values;
@@ -39,10 +44,12 @@ pub use contract::{
     SpanStore, TimeRange, TraceHit, ValueCount, ValueQuery,
 };
 pub use cursor::{Cursor, CursorError};
+pub use explain::{ExplainQuery, Explanation};
 pub use filter::{Compiled, Field, Filter, FilterError, Literal, Op};
 pub use flow::{FlowLimits, FlowQuery};
 pub use language::{ParseError, parse};
 pub use links::{LinkEnd, LinkedSpan, TraceLink, TraceLinks};
 pub use local::{Bounds, LocalStore};
+pub use spread::{HeatMap, HeatQuery};
 pub use stop::Stop;
 pub use trace::Trace;

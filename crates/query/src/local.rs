@@ -12,10 +12,12 @@ use crate::contract::{
     Search, SearchPage, ServiceCount, SpanStore, TimeRange, ValueCount, ValueQuery,
 };
 use crate::dependencies::{SPANS_HELD_MAX, dependencies_within};
+use crate::explain::{ExplainQuery, Explanation};
 use crate::flow::{FlowLimits, FlowQuery};
 use crate::links::TraceLinks;
 use crate::pairs::{Found, LookUp};
 use crate::source::Source;
+use crate::spread::{HeatMap, HeatQuery};
 use crate::stop::{Stop, Stoppable};
 use crate::trace::Trace;
 
@@ -56,6 +58,11 @@ impl LocalStore {
     /// The same store for a question that `stop` calls off.
     pub fn until(&self, stop: Stop) -> Self {
         LocalStore { stop, ..self.clone() }
+    }
+
+    /// What is stored at this instant, for questions about log records.
+    pub(crate) fn logs_now(&self) -> (Snapshot, &Stop) {
+        (self.store.snapshot(), &self.stop)
     }
 
     /// Answers from one snapshot, and says whether some of what was read of it is damaged.
@@ -143,6 +150,14 @@ impl SpanStore for LocalStore {
 
     fn attribute_values(&self, query: &ValueQuery) -> Result<Vec<ValueCount>, QueryError> {
         self.whole(|source| crate::values::values(source, query))
+    }
+
+    fn heat_map(&self, query: &HeatQuery) -> Result<HeatMap, QueryError> {
+        self.whole(|source| crate::spread::heat_map(source, query))
+    }
+
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation, QueryError> {
+        self.whole(|source| crate::explain::explain(source, query))
     }
 
     fn dependencies(&self, range: TimeRange) -> Result<Vec<Dependency>, QueryError> {

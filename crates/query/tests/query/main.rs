@@ -12,5 +12,6 @@ mod memory;
 mod oracle;
 mod pairs;
 mod search;
+mod spread;
 mod stop;
 mod values;

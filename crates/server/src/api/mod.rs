@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod catalog;
+pub mod dead_letters;
 pub mod destinations;
 pub mod error;
 pub mod flows;
@@ -14,8 +15,10 @@ pub mod pairs;
 pub mod params;
 pub mod shapes;
 pub mod snapshots;
+pub mod spread;
 pub mod status;
 pub mod stream;
+pub mod stretches;
 pub mod traces;
 pub mod values;
 pub mod zipkin;
@@ -55,12 +58,15 @@ pub fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(catalog::attribute_keys))
         .routes(routes!(catalog::attribute_values))
         .routes(routes!(traces::search))
+        .routes(routes!(spread::heat_map))
+        .routes(routes!(spread::explain))
         .routes(routes!(traces::trace))
         .routes(routes!(traces::links))
         .routes(routes!(flows::flow))
         .routes(routes!(flows::spans))
         .routes(routes!(destinations::destinations))
         .routes(routes!(destinations::destination))
+        .routes(routes!(dead_letters::dead_letters))
         .routes(routes!(destinations::map))
         .routes(routes!(destinations::expectations, destinations::declare))
         .routes(routes!(messages::messages))

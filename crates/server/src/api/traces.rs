@@ -15,6 +15,7 @@ use super::error::{ApiError, ErrorBody};
 use super::params::{DurationParam, IdParam, InstantParam, LimitParam, List, NoParams, Strict, warnings};
 use super::shapes::{TraceAnswer, TraceShape, text};
 use super::stream;
+use super::stretches;
 use super::values::{Attribute, attributes_schema};
 use crate::app::App;
 
@@ -56,29 +57,46 @@ pub struct SearchParams {
     cursor: Option<String>,
 }
 
+/// Exact conditions on a span, as parameters of their own.
+pub(super) struct Exact {
+    pub(super) service: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) status: Option<String>,
+}
+
+/// A query and the conditions beside it in one filter.
+pub(super) fn conditions(
+    q: Option<&str>,
+    exact: Exact,
+    min_duration: Option<DurationParam>,
+    max_duration: Option<DurationParam>,
+) -> Result<Filter, ApiError> {
+    let mut filters = vec![query::parse(q.unwrap_or_default())?];
+    let Exact { service, name, kind, status } = exact;
+    let exact = [(Field::Service, service), (Field::Name, name), (Field::Kind, kind), (Field::Status, status)];
+    for (field, wanted) in exact {
+        // An empty parameter is a form field nobody filled in.
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
+            filters.push(Filter::equals(field, &wanted)?);
+        }
+    }
+    filters.extend(min_duration.map(|least| Filter::min_duration(least.0)));
+    filters.extend(max_duration.map(|most| Filter::max_duration(most.0)));
+    Ok(Filter::and(filters))
+}
+
+/// From `start` up to, not including, `end`.
+pub(super) fn time_range(start: Option<InstantParam>, end: Option<InstantParam>) -> TimeRange {
+    TimeRange { start_unix_nano: start.map_or(0, |start| start.0), end_unix_nano: end.map(|end| end.0) }
+}
+
 impl SearchParams {
     fn into_search(self) -> Result<Search, ApiError> {
-        let mut filters = vec![query::parse(self.q.as_deref().unwrap_or_default())?];
-        let exact = [
-            (Field::Service, self.service),
-            (Field::Name, self.name),
-            (Field::Kind, self.kind),
-            (Field::Status, self.status),
-        ];
-        for (field, wanted) in exact {
-            // An empty parameter is a form field nobody filled in.
-            if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
-                filters.push(Filter::equals(field, &wanted)?);
-            }
-        }
-        filters.extend(self.min_duration.map(|least| Filter::min_duration(least.0)));
-        filters.extend(self.max_duration.map(|most| Filter::max_duration(most.0)));
+        let exact = Exact { service: self.service, name: self.name, kind: self.kind, status: self.status };
         Ok(Search {
-            filter: Filter::and(filters),
-            range: TimeRange {
-                start_unix_nano: self.start.map_or(0, |start| start.0),
-                end_unix_nano: self.end.map(|end| end.0),
-            },
+            filter: conditions(self.q.as_deref(), exact, self.min_duration, self.max_duration)?,
+            range: time_range(self.start, self.end),
             limit: self.limit.0,
             cursor: self.cursor.filter(|cursor| !cursor.is_empty()).map(|cursor| cursor.parse()).transpose()?,
         })
@@ -136,6 +154,10 @@ pub struct TraceSummary {
     answer_ns: u64,
     /// From the root's start to the end of the last span.
     last_effect_ns: u64,
+    /// When at least one span was open that does more than ask for messages: from and to, after the root's start. In between, work waited.
+    worked_ns: Vec<(u64, u64)>,
+    /// When spans failed, after the root's start; the first few.
+    failed_ns: Vec<u64>,
     span_count: usize,
     error_count: usize,
     service_count: usize,
@@ -153,6 +175,7 @@ impl TraceSummary {
             errors: service.errors,
         };
         let newest = hit.matched.iter().map(|&row| spans.rows[row].start_unix_nano).max().unwrap_or_default();
+        let origin = outline.root.map_or(outline.start_unix_nano, |root| spans.rows[root].start_unix_nano);
         let shown = hit.matched.iter().take(MATCHED_SPANS_SHOWN).map(|&row| matched(spans, row));
         Some(TraceSummary {
             trace_id: hit.trace.id.to_string(),
@@ -161,6 +184,8 @@ impl TraceSummary {
             duration_ns: outline.duration_ns,
             answer_ns: outline.answer_ns,
             last_effect_ns: outline.last_effect_ns,
+            worked_ns: stretches::stretches(spans, origin),
+            failed_ns: stretches::failures(spans, origin),
             span_count: outline.span_count,
             error_count: outline.error_count,
             service_count: outline.services.len(),

@@ -12,4 +12,5 @@ mod overload;
 mod page;
 mod senders;
 mod server;
+mod spread;
 mod zipkin;
