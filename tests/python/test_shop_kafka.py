@@ -39,6 +39,33 @@ def test_each_destination_is_one_entity(shop):
     assert readers == {"kafka:orders": {"payment", "stock"}, "kafka:payments": {"ledger", "shipping"}}
 
 
+def test_the_map_draws_links_as_it_draws_parents(shop):
+    # Readers that link and readers that continue the trace: services and topics as nodes, edges with counts and waits alike.
+    shop.flow(shop.order(id="mapped"), lambda flow: ways(flow) == consumed(*SHIPPED))
+    answer = shop.get("/api/map")
+    edges = {(edge["from"]["name"], edge["to"]["name"]): edge for edge in answer["edges"]}
+    for sender, topic, receiver in SHIPPED:
+        assert edges[sender, f"kafka:{topic}"]["count"] > 0
+        received = edges[f"kafka:{topic}", receiver]
+        assert received["count"] > 0 and received["duration"]["p50_ns"] > 0 and not received["errors"]
+    kinds = {(node["kind"], node["name"]) for node in answer["nodes"]}
+    assert {("service", "ledger"), ("service", "shipping"), ("destination", "kafka:payments")} <= kinds
+
+
+def test_links_are_told_in_both_directions(shop):
+    # The trace of the order names who links to it, payment's names what it links to, with both ends.
+    flow = shop.flow(shop.order(id="linked"), lambda flow: ways(flow) == consumed(*SHIPPED))
+    found = hop(flow, "order", "payment")
+    ends = lambda link: (link["from"]["span_id"], link["to"]["span_id"])  # noqa: E731
+    wanted = (found["from"]["span_id"], found["to"]["span_id"])
+    incoming = shop.get(f"/api/traces/{found['from']['trace_id']}/links")["incoming"]
+    outgoing = shop.get(f"/api/traces/{found['to']['trace_id']}/links")["outgoing"]
+    (link,) = [link for link in incoming if ends(link) == wanted]
+    assert (link["from"]["service"], link["to"]["service"]) == ("order", "payment")
+    assert link["from"]["received"] and link["to"]["received"]
+    assert wanted in map(ends, outgoing)
+
+
 def test_messages_that_waited_for_a_batch_listener_are_taken_together(shop):
     # Ten orders while the ledger is down: afterwards each is in its own flow, and the batch drags in none of the others'.
     shop.services.stop("ledger")

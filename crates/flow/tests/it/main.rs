@@ -36,6 +36,7 @@ mod engine;
 mod hostile;
 mod joined;
 mod lineage;
+mod map;
 mod recorded;
 mod show;
 mod written;
