@@ -89,6 +89,30 @@ export interface Message {
   deliveries: Delivery[];
 }
 
+export interface DeadLetter {
+  id: string;
+  sent_unix_nano: string;
+  group: string;
+  /** The span that failed last. */
+  trace_id: string;
+  span_id: string;
+  detail: string;
+}
+
+export interface DeadLetterCause {
+  /** Empty when nothing was said. */
+  cause: string;
+  service: string;
+  messages: number;
+  newest: DeadLetter[];
+}
+
+export interface DeadLetters {
+  items: DeadLetterCause[];
+  messages: number;
+  truncated: boolean;
+}
+
 export type PeerKind = "service" | "destination" | "database" | "cache" | "host";
 export interface Peer {
   kind: PeerKind;
@@ -121,12 +145,32 @@ export interface Expectation {
   lost_ns: number | null;
 }
 
+export interface ServiceStep {
+  start_unix_nano: string;
+  requests: number;
+  errors: number;
+  p50_ns: number | null;
+  p95_ns: number | null;
+}
+
+/** What a service was asked: spans of kind server or consumer, and spans without a parent. */
+export interface Service {
+  name: string;
+  /** All spans that are stored of it, whatever their time. */
+  spans: number;
+  figures: { requests: number; errors: number; duration: Quantiles };
+  step_ns: number;
+  series: ServiceStep[];
+}
+
 export const messaging = {
+  services: (scope: Params, signal?: AbortSignal) => get<Page<Service>>("/api/services", scope, signal),
   destinations: (scope: Params, signal?: AbortSignal) => get<Page<Destination>>("/api/destinations", scope, signal),
   destination: (key: string, params: Params, signal?: AbortSignal) =>
     get<DestinationDetail>(`/api/destinations/${encodeURIComponent(key)}`, params, signal),
   messages: (params: Params, signal?: AbortSignal) => get<Page<Message>>("/api/messages", params, signal),
   message: (id: string, signal?: AbortSignal) => get<Message>(`/api/messages/${encodeURIComponent(id)}`, {}, signal),
+  deadLetters: (destination: string, scope: Params, signal?: AbortSignal) => get<DeadLetters>("/api/dead-letters", { destination, ...scope }, signal),
   map: (scope: Params, signal?: AbortSignal) => get<ServiceMap>("/api/map", scope, signal),
   expectations: (signal?: AbortSignal) => get<{ rules: string[]; items: Expectation[] }>("/api/expectations", {}, signal),
 };

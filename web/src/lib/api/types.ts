@@ -66,6 +66,9 @@ export interface TraceSummary {
   duration_ns: number;
   answer_ns: number;
   last_effect_ns: number;
+  /** Stretches in which something ran, after the root's start; in between, work waited. */
+  worked_ns: [number, number][];
+  failed_ns: number[];
   span_count: number;
   error_count: number;
   service_count: number;

@@ -1,5 +1,6 @@
 // The state of the search, written in the address and read back, and what of it goes to the API. Pure.
 import type { Params } from "../api/client";
+import { narrowed, readSelection } from "./selection";
 
 export interface SearchState {
   q: string;
@@ -13,6 +14,8 @@ export interface SearchState {
   range: string;
   start: string;
   end: string;
+  /** The chosen part of the heat map, as selection.ts writes it. */
+  selection: string;
   live: boolean;
 }
 
@@ -27,6 +30,7 @@ const NAMES = {
   range: "range",
   start: "start",
   end: "end",
+  selection: "sel",
 } as const;
 
 type TextField = keyof typeof NAMES;
@@ -55,7 +59,7 @@ export function searchHref(state: Partial<SearchState>): string {
   return text === "" ? "/search" : `/search?${text}`;
 }
 
-/** Parameters of GET /api/traces; `now` in milliseconds anchors a relative range. */
+/** Parameters of GET /api/traces and the heat map, without the selection; `now` in milliseconds anchors a relative range. */
 export function toApiParams(state: SearchState, now: number): Params {
   const range = RANGES.find((candidate) => candidate.value === state.range);
   return {
@@ -69,6 +73,13 @@ export function toApiParams(state: SearchState, now: number): Params {
     start: range ? `${Math.round(now - range.seconds * 1000)}000000` : state.start,
     end: range ? "" : state.end,
   };
+}
+
+/** As `toApiParams`, narrowed to the selection if there is one. */
+export function toListParams(state: SearchState, now: number): Params {
+  const params = toApiParams(state, now);
+  const selection = readSelection(state.selection);
+  return selection ? narrowed(params, selection) : params;
 }
 
 export function isFiltered(state: SearchState): boolean {

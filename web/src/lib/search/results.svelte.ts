@@ -3,7 +3,7 @@
 import { api, ApiError, isAbort, ServerGone, type Params } from "../api/client";
 import type { TraceSummary } from "../api/types";
 import { appendPage, mergeNewest } from "./merge";
-import { toApiParams, type SearchState } from "./params";
+import { toListParams, type SearchState } from "./params";
 
 const PAGE_SIZE = 40;
 const LISTS_KEPT = 8;
@@ -47,7 +47,7 @@ export class Results {
   load(): Promise<void> {
     this.loading = true;
     return this.run(async (signal) => {
-      this.params = toApiParams(this.state, Date.now());
+      this.params = toListParams(this.state, Date.now());
       const page = await api.search({ ...this.params, limit: PAGE_SIZE }, signal);
       this.items = page.items;
       this.nextCursor = page.next_cursor;
@@ -71,7 +71,7 @@ export class Results {
   refresh(): Promise<void> {
     if (this.running) return Promise.resolve();
     return this.run(async (signal) => {
-      const page = await api.search({ ...toApiParams(this.state, Date.now()), limit: PAGE_SIZE }, signal);
+      const page = await api.search({ ...toListParams(this.state, Date.now()), limit: PAGE_SIZE }, signal);
       const known = new Set(this.items.map((item) => item.trace_id));
       this.fresh = new Set(this.loaded ? page.items.map((item) => item.trace_id).filter((id) => !known.has(id)) : []);
       if (this.items.length <= PAGE_SIZE) this.nextCursor = page.next_cursor;

@@ -12,6 +12,8 @@ const summary = (trace_id: string, answer_ns = 1e6, last_effect_ns = 1e9): Trace
   duration_ns: last_effect_ns,
   answer_ns,
   last_effect_ns,
+  worked_ns: [],
+  failed_ns: [],
   span_count: 1,
   error_count: 0,
   service_count: 1,
@@ -23,7 +25,7 @@ const ids = (list: TraceSummary[]) => list.map((item) => item.trace_id).join("")
 describe("the address of a search", () => {
   it("holds all of its state", () => {
     // Reload, back and sharing lose nothing.
-    const state = readSearch(new URLSearchParams("q=a+%3D+%22%26%22&service=s&name=n&kind=client&status=error&min_duration=10ms&max_duration=1s&start=1&end=2&live=1"));
+    const state = readSearch(new URLSearchParams("q=a+%3D+%22%26%22&service=s&name=n&kind=client&status=error&min_duration=10ms&max_duration=1s&start=1&end=2&sel=1-2_0-&live=1"));
     expect(readSearch(new URL(searchHref(state), "http://x").searchParams)).toEqual(state);
     expect(searchHref({})).toBe("/search");
   });
@@ -60,9 +62,10 @@ describe("result lists", () => {
 describe("send snippets", () => {
   it("carry the addresses the server listens on", () => {
     // Copying is enough: no placeholder is left to fill in.
-    const addresses = addressesFrom({ otlp_grpc: "0.0.0.0:5317", otlp_http: "127.0.0.1:5318", zipkin: "[::]:9999" }, "trace.local");
-    expect(addresses).toEqual({ grpc: "trace.local:5317", http: "127.0.0.1:5318", zipkin: "trace.local:9999" });
+    const addresses = addressesFrom({ otlp_grpc: "0.0.0.0:5317", otlp_http: "127.0.0.1:5318", zipkin: "[::]:9999", jaeger_http: "127.0.0.1:1426" }, "trace.local");
+    expect(addresses).toEqual({ grpc: "trace.local:5317", http: "127.0.0.1:5318", zipkin: "trace.local:9999", jaegerHttp: "127.0.0.1:1426", jaegerUdp: "127.0.0.1:6831" });
     const text = JSON.stringify(senders(addresses));
-    for (const address of Object.values(addresses)) expect(text).toContain(address);
+    for (const address of [addresses.grpc, addresses.http, addresses.zipkin, addresses.jaegerHttp]) expect(text).toContain(address);
+    expect(text).toContain("JAEGER_AGENT_PORT=6831");
   });
 });

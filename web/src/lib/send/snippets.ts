@@ -5,6 +5,8 @@ export interface Addresses {
   grpc: string;
   http: string;
   zipkin: string;
+  jaegerHttp: string;
+  jaegerUdp: string;
 }
 
 export interface Block {
@@ -19,7 +21,7 @@ export interface Sender {
   blocks: Block[];
 }
 
-const DEFAULTS = { otlp_grpc: "127.0.0.1:4317", otlp_http: "127.0.0.1:4318", zipkin: "127.0.0.1:9411" };
+const DEFAULTS = { otlp_grpc: "127.0.0.1:4317", otlp_http: "127.0.0.1:4318", zipkin: "127.0.0.1:9411", jaeger_http: "127.0.0.1:14268", jaeger_compact: "127.0.0.1:6831" };
 
 /** A server that listens on every interface is reached by the name the page was opened with. */
 function reachable(address: string, pageHost: string): string {
@@ -28,7 +30,7 @@ function reachable(address: string, pageHost: string): string {
 
 export function addressesFrom(listening: Record<string, string> | undefined, pageHost: string): Addresses {
   const of = (name: keyof typeof DEFAULTS) => reachable(listening?.[name] ?? DEFAULTS[name], pageHost);
-  return { grpc: of("otlp_grpc"), http: of("otlp_http"), zipkin: of("zipkin") };
+  return { grpc: of("otlp_grpc"), http: of("otlp_http"), zipkin: of("zipkin"), jaegerHttp: of("jaeger_http"), jaegerUdp: of("jaeger_compact") };
 }
 
 function environment(http: string): string {
@@ -104,6 +106,24 @@ function zipkinCurl(zipkin: string): string {
   "timestamp": '$(date +%s)000000', "duration": 20000,
   "localEndpoint": {"serviceName": "my-service"}
 }]'`;
+}
+
+/** An address is host:port, the host perhaps in brackets. */
+function jaegerAgent(udp: string): string {
+  const at = udp.lastIndexOf(":");
+  return ["export JAEGER_SERVICE_NAME=my-service", `export JAEGER_AGENT_HOST=${udp.slice(0, at)}`, `export JAEGER_AGENT_PORT=${udp.slice(at + 1)}`].join("\n");
+}
+
+function jaegerCollector(grpc: string): string {
+  return `exporters:
+  otlp/longspan:
+    endpoint: ${grpc}
+    tls:
+      insecure: true
+service:
+  pipelines:
+    traces:
+      exporters: [otlp/longspan] # beside those you have`;
 }
 
 function scripted({ http }: Addresses): Sender[] {
@@ -205,6 +225,16 @@ export function senders(addresses: Addresses): Sender[] {
       blocks: [
         { caption: "One span by hand", code: zipkinCurl(addresses.zipkin) },
         { caption: "Spring Boot, application.properties", code: `management.zipkin.tracing.endpoint=http://${addresses.zipkin}/api/v2/spans` },
+      ],
+    },
+    {
+      id: "jaeger",
+      name: "Jaeger",
+      note: "Programs with Jaeger's own clients keep them: only the address changes. What speaks OTLP is better pointed at OTLP.",
+      blocks: [
+        { caption: "Clients that send to a collector", code: `export JAEGER_SERVICE_NAME=my-service\nexport JAEGER_ENDPOINT=http://${addresses.jaegerHttp}/api/traces\nexport JAEGER_SAMPLER_TYPE=const\nexport JAEGER_SAMPLER_PARAM=1` },
+        { caption: "Clients that send to an agent, over UDP", code: jaegerAgent(addresses.jaegerUdp) },
+        { caption: "Jaeger 2 as a collector in front: config.yaml", code: jaegerCollector(addresses.grpc) },
       ],
     },
   ];
