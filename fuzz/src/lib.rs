@@ -1,4 +1,6 @@
-//! What every decoder must hold for any bytes; the targets only choose the format.
+//! What every decoder must hold for any bytes; the targets only choose the format. Of files: [`files`].
+
+pub mod files;
 
 use model::Limits;
 use wire::{Format, decode};

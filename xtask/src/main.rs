@@ -1,4 +1,4 @@
-//! What people run: `cargo xtask setup | test | nightly | soak | bench | tidy | deny`.
+//! What people run: `cargo xtask setup | test | nightly | soak | fuzz | bench | tidy | deny`.
 //!
 //! Beside the pipe, not in it: everything that must hold before a change lands is started from here, so that a person and a
 //! build machine run the same commands. It deliberately knows nothing of how Longspan works inside; it runs other programs
@@ -7,6 +7,7 @@
 mod bench;
 mod deny;
 mod files;
+mod fuzz;
 mod nightly;
 mod setup;
 mod soak;
@@ -23,11 +24,14 @@ cargo xtask COMMAND
   test  [--no-install] [--fast]   everything that must pass; --fast leaves out the page, the foreign clients and the browser
   nightly [--seed N] [--soak-minutes N] [--fuzz-minutes N] [--no-install]
                                   the full counts of docs/reliability.md, the fuzzers, the instruction counts and a soak: hours
-  soak [--seed N] [--soak-minutes N]
-                                  the last part of that alone: a server under load, watched from outside
+  soak [--seed N] [--minutes N]   the last part of that alone: a server under load, watched from outside
+  fuzz [NAME [--minutes N] [--seed N]]
+                                  one of the fuzzers; without a name, which there are
   setup [--no-install]            install what the tests need (announced, skipped when present)
   bench [--traces N] [--runs N] [--quick]
                                   the real server under load, as a table beside other systems' figures
+  bench --times N [--traces N] [--quick]
+                                  the same load once, then N times in all in one directory, and what that changes
   bench --micro                   the benches of all crates, in the release profile
   bench --instructions [--accept] instruction counts of the hot paths against the recorded ones; --accept records
   tidy                            house rules that no other tool checks
@@ -59,6 +63,9 @@ fn run(args: &[String]) -> Result<()> {
     }
     if command == "soak" {
         return nightly::soak_only(flags);
+    }
+    if command == "fuzz" {
+        return fuzz::run(flags);
     }
     let allowed: &[&str] = match command.as_str() {
         "test" => &["--no-install", "--fast"],

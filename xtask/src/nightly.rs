@@ -6,7 +6,7 @@
 
 use crate::setup::{self, Install};
 use crate::steps::{self, Steps};
-use crate::{bench, files, soak};
+use crate::{bench, files, fuzz, soak};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -16,26 +16,6 @@ const SUITE_LIMIT: Duration = Duration::from_hours(3);
 const BUILD_LIMIT: Duration = Duration::from_mins(30);
 /// Cases of each property that does not say how many it wants.
 const PROPERTY_CASES: &str = "20000";
-const FUZZ_TARGETS: [&str; 13] = [
-    "otlp_protobuf",
-    "otlp_json",
-    "zipkin_json",
-    "zipkin_protobuf",
-    "zipkin_v1_json",
-    "zipkin_v1_thrift",
-    "jaeger_thrift",
-    "jaeger_compact",
-    "jaeger_binary",
-    "jaeger_protobuf",
-    "opencensus_protobuf",
-    "xray_datagram",
-    "xray_documents",
-];
-const FUZZ_PLATFORM: &str = "x86_64-unknown-linux-gnu";
-/// Coverage for libFuzzer from a stable compiler.
-const FUZZ_FLAGS: &str = "-Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table";
-
 /// How much is run.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -53,7 +33,7 @@ pub(crate) fn soak_only(flags: &[String]) -> Result<()> {
     soak::run(options.soak, options.seed)
 }
 
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs())
 }
 
@@ -72,7 +52,7 @@ pub(crate) fn run(flags: &[String]) -> Result<()> {
     // One at a time: the goals are in seconds.
     steps.step("longspan: full counts", || tests(&options, "longspan", &["--test-threads=1", "--nocapture"]))?;
     steps.step("instructions", || bench::run(&["--instructions".to_owned()]))?;
-    fuzz(&mut steps, &options)?;
+    fuzz_all(&mut steps, &options)?;
     if !options.soak.is_zero() {
         steps.step("soak", || soak::run(options.soak, options.seed))?;
     }
@@ -90,7 +70,7 @@ fn options(flags: &[String], seed: u64) -> Result<Options> {
         match flag.as_str() {
             "--no-install" => options.install = Install::Forbidden,
             "--seed" => options.seed = value()?.parse().context("--seed needs a number")?,
-            "--soak-minutes" => options.soak = minutes(value()?)?,
+            "--soak-minutes" | "--minutes" => options.soak = minutes(value()?)?,
             "--fuzz-minutes" => options.fuzz = minutes(value()?)?,
             other => bail!("`nightly` does not know `{other}`"),
         }
@@ -98,7 +78,7 @@ fn options(flags: &[String], seed: u64) -> Result<Options> {
     Ok(options)
 }
 
-fn minutes(text: &str) -> Result<Duration> {
+pub(crate) fn minutes(text: &str) -> Result<Duration> {
     Ok(Duration::from_mins(text.parse().with_context(|| format!("{text} is no number of minutes"))?))
 }
 
@@ -112,28 +92,13 @@ fn tests(options: &Options, package: &str, arguments: &[&str]) -> Result<()> {
     steps::run(&mut cargo, SUITE_LIMIT)
 }
 
-fn fuzz(steps: &mut Steps, options: &Options) -> Result<()> {
+fn fuzz_all(steps: &mut Steps, options: &Options) -> Result<()> {
     if options.fuzz.is_zero() {
         return Ok(());
     }
-    steps.step("fuzz: corpus", || {
-        let corpus = ["run", "--locked", "--package", "wire", "--example", "fuzz_corpus", "--", "fuzz/corpus"];
-        steps::run(steps::cargo().args(corpus), BUILD_LIMIT)
-    })?;
-    let fuzz = files::root().join("fuzz");
-    std::fs::create_dir_all(fuzz.join("artifacts"))?;
-    for target in FUZZ_TARGETS {
-        steps.step(&format!("fuzz: {target}"), || {
-            let mut cargo = steps::cargo();
-            cargo.args(["run", "--locked", "--release", "--target", FUZZ_PLATFORM, "--bin", target, "--"]);
-            // What breaks a decoder is kept there, under the name of its kind.
-            cargo.args([&format!("corpus/{target}"), "-artifact_prefix=artifacts/"]);
-            cargo.arg(format!("-max_total_time={}", options.fuzz.as_secs()));
-            // libFuzzer's seeds have 32 bits, and 0 means any.
-            cargo.arg(format!("-seed={}", 1 + options.seed % u64::from(u32::MAX)));
-            cargo.env("RUSTFLAGS", FUZZ_FLAGS).current_dir(&fuzz);
-            steps::run(&mut cargo, BUILD_LIMIT + options.fuzz)
-        })?;
+    steps.step("fuzz: corpus", fuzz::corpus)?;
+    for target in fuzz::targets()? {
+        steps.step(&format!("fuzz: {target}"), || fuzz::run_target(&target, options.fuzz, options.seed))?;
     }
     Ok(())
 }

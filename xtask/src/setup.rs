@@ -59,6 +59,11 @@ impl Part {
 }
 
 fn parts() -> Vec<Part> {
+    programs().into_iter().chain(packages()).collect()
+}
+
+/// What the system has.
+fn programs() -> Vec<Part> {
     vec![
         Part {
             name: "Python's venv module",
@@ -95,6 +100,12 @@ fn parts() -> Vec<Part> {
             },
             install: || python_script(&["tests/brokers/kafka.py", "--install"]),
         },
+    ]
+}
+
+/// What lies in the checkout.
+fn packages() -> Vec<Part> {
+    vec![
         Part {
             name: "what the examples run with (.test-env/examples, examples/node_modules)",
             by_hand: "python3 examples/launch.py --install",

@@ -11,9 +11,11 @@
 //! | [`mod@reference`] | a naive store that keeps everything in a list |
 //! | [`disk`] | a disk in memory that fails on demand and forgets what was not synced |
 //! | [`clock`] | a clock that tests move |
+//! | [`forged`] | files with wrong bytes and right checksums |
 
 pub mod clock;
 pub mod disk;
+pub mod forged;
 pub mod protobuf;
 pub mod reference;
 pub mod rng;

@@ -47,7 +47,7 @@ pub(super) fn table(results: &Results, times: u64) -> Result<String> {
             Ok(format!("{:.2} / {:.2}, {:.1}", figure("p50_ms")?, figure("p99_ms")?, figure("cpu_ms")?))
         };
         let cpu = |part: &str| results.get(&format!("{part}.{name}.cpu_ms"));
-        let ratio = |part: &str| cpu(part).map_or_else(|_| "–".to_owned(), |more| ratio_of(more, cpu("once")));
+        let ratio = |part: &str| cpu(part).map_or_else(|_| "–".to_owned(), |more| ratio_of(more, &cpu("once")));
         // Not every class is asked without a stretch of time.
         let any = shown("any").unwrap_or_else(|_| "–".to_owned());
         let (once, oldest, newest) = (shown("once")?, shown("oldest")?, shown("newest")?);
@@ -59,9 +59,9 @@ pub(super) fn table(results: &Results, times: u64) -> Result<String> {
     Ok(text)
 }
 
-fn ratio_of(more: f64, once: Result<f64>) -> String {
+fn ratio_of(more: f64, once: &Result<f64>) -> String {
     match once {
-        Ok(once) if once > 0.0 => format!("{:.1}", more / once),
+        Ok(once) if *once > 0.0 => format!("{:.1}", more / once),
         _ => "–".to_owned(),
     }
 }

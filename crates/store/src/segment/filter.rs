@@ -25,7 +25,24 @@ pub(crate) fn filter_may_contain(filter: &[u8], key: u64) -> bool {
         return true;
     }
     let (descriptor, fingerprints) = filter.split_at(BinaryFuse8::DESCRIPTOR_LEN);
+    if !adds_up(descriptor, fingerprints.len()) {
+        return true;
+    }
     BinaryFuse8Ref::from_dma(descriptor, fingerprints).contains(&key)
+}
+
+/// Whether all places that a descriptor leads to lie among so many fingerprints: seed u64, length of a segment u32, a power of two; its mask
+/// u32; length of all segments but two u32.
+fn adds_up(descriptor: &[u8], fingerprints: usize) -> bool {
+    let number = |at: usize| {
+        let bytes = descriptor.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        u64::from(bytes.map_or(0, u32::from_le_bytes))
+    };
+    let (segment, mask, all) = (number(8), number(12), number(16));
+    segment.is_power_of_two()
+        && mask == segment - 1
+        && all.is_multiple_of(segment)
+        && all + 2 * segment <= (fingerprints as u64).min(u32::MAX.into())
 }
 
 #[cfg(test)]
@@ -45,5 +62,17 @@ mod tests {
             assert!(false_hits < 120, "{false_hits} false hits of 10,000 with {count} keys");
         }
         assert!(!filter_may_contain(&build_filter(&mut vec![]), 1));
+    }
+
+    #[test]
+    fn what_does_not_add_up_may_contain_anything() {
+        // Guarantees that a filter whose numbers lead beyond its bytes denies nothing, rather than being read beyond its end.
+        let filter = build_filter(&mut (0..100).collect());
+        for place in 8..BinaryFuse8::DESCRIPTOR_LEN {
+            let mut damaged = filter.clone();
+            damaged[place] = 0xff;
+            assert!((0..1000).all(|key| filter_may_contain(&damaged, key)), "byte {place}");
+        }
+        assert!((0..1000).all(|key| filter_may_contain(&filter[..filter.len() - 1], key)));
     }
 }

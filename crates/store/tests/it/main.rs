@@ -13,6 +13,7 @@ mod ledger;
 mod logs;
 mod merging;
 mod observe;
+mod readers;
 mod round_trip;
 mod verify;
 mod walk;

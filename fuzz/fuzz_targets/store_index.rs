@@ -1,0 +1,4 @@
+//! Any bytes as `index.bin`, behind right checksums.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longspan_fuzz::files::check("index.bin", bytes));
