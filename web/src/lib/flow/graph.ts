@@ -62,8 +62,10 @@ function addHops(lines: Lines, hops: readonly Hop[]): void {
 const WAIT_SHARE = 1 / 3;
 const WAIT_LEAST_NS = 1e8;
 
+const longestOf = (line: Line) => line.waits.reduce((most, wait) => Math.max(most, wait), 0);
+
 function edgeOf(line: Line, longest: number): GraphEdge {
-  const wait = line.waits.length > 0 ? Math.max(...line.waits) : null;
+  const wait = line.waits.length > 0 ? longestOf(line) : null;
   const slow = wait !== null && wait >= WAIT_LEAST_NS && wait >= longest * WAIT_SHARE;
   const tone: Tone = line.errors > 0 ? "error" : slow ? "wait" : "plain";
   const what = plural(line.count, line.calls ? "call" : "message");
@@ -103,6 +105,6 @@ export function flowGraph(flow: Flow, model: TimelineModel): { nodes: GraphNode[
   const nodes = [...services, ...destinations];
   const ids = new Set(nodes.map((node) => node.id));
   const all = [...lines.all.values()].filter((line) => ids.has(line.from) && ids.has(line.to));
-  const longest = Math.max(0, ...all.flatMap((line) => line.waits));
+  const longest = all.reduce((most, line) => Math.max(most, longestOf(line)), 0);
   return { nodes, edges: all.map((line) => edgeOf(line, longest)) };
 }

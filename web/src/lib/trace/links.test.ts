@@ -3,7 +3,7 @@ import type { LinkEnd } from "../api/types";
 import { traceOf } from "./fixture";
 import { indexLinks, linkKey } from "./links";
 import { buildModel } from "./model";
-import { clipped, safeHref, valueText } from "./value";
+import { clipped, isPayload, safeHref, valueText } from "./value";
 
 const end = (trace_id: string, span_id: string, received = true): LinkEnd => ({
   trace_id,
@@ -40,6 +40,13 @@ describe("values", () => {
     const href = (value: string) => safeHref({ key: "k", type: "string", value });
     expect(href("https://example.com/a?b=1")).toBe("https://example.com/a?b=1");
     expect([href("javascript:alert(1)"), href("https://a b"), href("data:text/html,x"), href("see https://x")]).toEqual([null, null, null, null]);
+  });
+
+  it("of payloads are known by their keys", () => {
+    // What a message carried is hidden at first; how large it was is not.
+    const payload = (key: string, value: unknown = "x", type = "string") => isPayload({ key, type: type as never, value });
+    expect([payload("messaging.message.body"), payload("http.request.body.text"), payload("payload"), payload("event.payload", { a: 1 }, "map")]).toEqual([true, true, true, true]);
+    expect([payload("messaging.message.body.size"), payload("somebody"), payload("payload.id"), payload("body", 3, "int"), payload("body", "")]).toEqual([false, false, false, false, false]);
   });
 
   it("are cut between characters", () => {

@@ -26,6 +26,15 @@ function compactJson(value: unknown): string {
   return short.length <= 80 ? short : JSON.stringify(value, null, 2);
 }
 
+/** Keys under which instrumentations put what a message or a request carried. */
+const PAYLOAD_KEY = /(^|[._-])(body|payload)([._-](text|content|data))?$/i;
+
+/** Whether the value is a payload, which is not shown before it is asked for. */
+export function isPayload(attribute: Attribute): boolean {
+  const long = attribute.type === "string" || attribute.type === "bytes" || attribute.type === "map" || attribute.type === "array";
+  return long && PAYLOAD_KEY.test(attribute.key) && valueText(attribute) !== "";
+}
+
 /** Cut at a whole character, never inside a surrogate pair. */
 export function clipped(text: string, most: number = CLIPPED_AT): string {
   if (text.length <= most) return text;
