@@ -114,7 +114,8 @@ impl<'s, S: Source> Run<'s, S> {
 
     fn queue_parts(&mut self) {
         let (start, durations) = (self.search.range.start_unix_nano, self.durations.clone());
-        for part in self.source.parts() {
+        let last = u64::try_from(self.below.start).unwrap_or(u64::MAX);
+        for part in self.source.parts_of(&(start..=last), self.search.filter.required_service()) {
             let Some(((first, last), (shortest, longest))) = self.bounds(&part) else { continue };
             let below = self.below.min(Key::before(u128::from(last) + 1));
             let in_time = last >= start && Key::before(first.into()) < below;

@@ -3,6 +3,7 @@
 //! The algorithms of this crate are written against these two traits, so that they run on a snapshot of the local store and, in
 //! the tests, on plain batches.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::{SpanBatch, TraceId};
@@ -17,6 +18,12 @@ pub trait Source {
 
     /// All parts in any order; every record is in exactly one.
     fn parts(&self) -> Vec<Self::Part>;
+
+    /// At least those of [`Source::parts`] that can have records of a service, if one is given, that start within a range.
+    fn parts_of(&self, starts: &RangeInclusive<u64>, service: Option<&str>) -> Vec<Self::Part> {
+        let _ = (starts, service);
+        self.parts()
+    }
 
     /// All records of a trace, oldest first.
     fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError>;
@@ -62,6 +69,10 @@ impl Source for Snapshot {
 
     fn parts(&self) -> Vec<store::Part> {
         Snapshot::parts(self)
+    }
+
+    fn parts_of(&self, starts: &RangeInclusive<u64>, service: Option<&str>) -> Vec<store::Part> {
+        Snapshot::parts_of(self, starts, service)
     }
 
     fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, QueryError> {

@@ -3,6 +3,7 @@
 //! A clock has no place in this crate: whoever asks decides when an answer comes too late or nobody waits for it any more, and says
 //! so from another thread. It is looked at before every reading of a part or a trace, which is where the time goes.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +48,11 @@ impl<S: Source> Source for Stoppable<S> {
 
     fn parts(&self) -> Vec<Self::Part> {
         let parts = self.source.parts().into_iter();
+        parts.map(|part| Stoppable::new(part, self.stop.clone())).collect()
+    }
+
+    fn parts_of(&self, starts: &RangeInclusive<u64>, service: Option<&str>) -> Vec<Self::Part> {
+        let parts = self.source.parts_of(starts, service).into_iter();
         parts.map(|part| Stoppable::new(part, self.stop.clone())).collect()
     }
 

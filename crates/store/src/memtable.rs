@@ -4,11 +4,12 @@
 //! the links that point at one. A search goes through the batches one by one: each batch's table of texts tells at once
 //! whether a searched text is in it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
 use model::text::hash_text;
-use model::{LogBatch, NOTE_TIME_OUT_OF_RANGE, SpanBatch, StatusCode, TraceId};
+use model::{LogBatch, NOTE_TIME_OUT_OF_RANGE, SpanBatch, SpanRow, StatusCode, TextId, TraceId};
 
 use crate::catalog::Catalog;
 use crate::logs::table::{HeldLogs, LogTable};
@@ -18,40 +19,57 @@ use crate::snapshot::ServiceBounds;
 #[derive(Debug)]
 pub(crate) struct HeldBatch {
     pub(crate) batch: Arc<SpanBatch>,
-    /// The earliest and latest start.
-    pub(crate) starts: (u64, u64),
-    /// The shortest and longest duration.
-    pub(crate) durations: (u64, u64),
+    /// Bounds of all spans.
+    pub(crate) bounds: ServiceBounds,
+    /// Bounds of each service, of a batch with several; made when first asked for.
+    services: OnceLock<HashMap<TextId, ServiceBounds>>,
     catalog: OnceLock<Catalog>,
 }
 
 impl HeldBatch {
     fn new(batch: SpanBatch) -> Self {
-        let durations = batch.spans().map(model::SpanRef::duration_ns);
-        let durations = (durations.clone().min().unwrap_or(0), durations.max().unwrap_or(0));
-        let starts = batch.start_bounds().unwrap_or((0, 0));
-        HeldBatch { batch: Arc::new(batch), starts, durations, catalog: OnceLock::new() }
+        let mut bounds = ServiceBounds::EMPTY;
+        for row in &batch.rows {
+            add_row(&mut bounds, row);
+        }
+        if batch.is_empty() {
+            (bounds.starts, bounds.durations) = ((0, 0), (0, 0));
+        }
+        HeldBatch { batch: Arc::new(batch), bounds, services: OnceLock::new(), catalog: OnceLock::new() }
     }
 
     /// Bounds of the spans of one service; `None` if it has none.
     pub(crate) fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
         let service = self.batch.text.find(service.as_bytes())?;
-        let mut found = None;
-        let is_of_service =
-            |scope: &model::Scope| self.batch.resources[scope.resource as usize].service_name == service;
-        let scopes: Vec<bool> = self.batch.scopes.iter().map(is_of_service).collect();
-        for row in self.batch.rows.iter().filter(|row| scopes[row.scope as usize]) {
-            let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
-            let is_error = StatusCode(row.status_code) == StatusCode::ERROR;
-            found.get_or_insert(ServiceBounds::EMPTY).add(row.start_unix_nano, duration_ns, is_error);
+        let resources = &self.batch.resources;
+        if resources.iter().all(|resource| resource.service_name == service) {
+            return (!self.batch.is_empty()).then_some(self.bounds);
         }
-        found
+        if resources.iter().all(|resource| resource.service_name != service) {
+            return None;
+        }
+        self.services.get_or_init(|| services_of(&self.batch)).get(&service).copied()
     }
 
     /// What the batch has to offer; counted when first asked for.
     pub(crate) fn catalog(&self) -> &Catalog {
         self.catalog.get_or_init(|| Catalog::of_batch(&self.batch))
     }
+}
+
+fn add_row(bounds: &mut ServiceBounds, row: &SpanRow) {
+    let duration_ns = row.end_unix_nano.saturating_sub(row.start_unix_nano);
+    bounds.add(row.start_unix_nano, duration_ns, StatusCode(row.status_code) == StatusCode::ERROR);
+}
+
+fn services_of(batch: &SpanBatch) -> HashMap<TextId, ServiceBounds> {
+    let mut services = HashMap::new();
+    for row in &batch.rows {
+        let resource = batch.scopes[row.scope as usize].resource;
+        let service = batch.resources[resource as usize].service_name;
+        add_row(services.entry(service).or_insert(ServiceBounds::EMPTY), row);
+    }
+    services
 }
 
 /// Batches of one stretch of the WAL.

@@ -1,5 +1,7 @@
 //! What readers see: everything live at one instant, as parts that a search goes through and as look-ups by trace.
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::text::hash_text;
@@ -208,19 +210,34 @@ impl Snapshot {
 
     /// The units a search goes through, the one with the newest start first.
     pub fn parts(&self) -> Vec<Part> {
+        let mut parts = self.parts_of(&(0..=u64::MAX), None);
+        parts.sort_by_key(|part| std::cmp::Reverse(part.start_bounds().1));
+        parts
+    }
+
+    /// Those of [`Snapshot::parts`], in any order, that can have spans of a service, if one is given, that start within a range. Of a
+    /// segment that has none its blocks are not looked at.
+    pub fn parts_of(&self, starts: &RangeInclusive<u64>, service: Option<&str>) -> Vec<Part> {
+        let overlaps = |(first, last): (u64, u64)| first <= *starts.end() && last >= *starts.start();
         let mut parts = Vec::new();
         for segment in self.segments.iter() {
-            let blocks = 0..segment.index.blocks.len();
-            parts.extend(
-                blocks.map(|number| {
-                    Part(Kind::Block { segment: Arc::clone(segment), number, damage: self.damage.clone() })
-                }),
-            );
+            let meta = &segment.meta;
+            if !overlaps((meta.start_min_unix_nano, meta.start_max_unix_nano)) {
+                continue;
+            }
+            for number in 0..segment.index.blocks.len() {
+                let bounds = segment.index.bounds(number, service);
+                if bounds.is_some_and(|bounds| overlaps(bounds.starts)) {
+                    parts.push(Part(Kind::Block { segment: Arc::clone(segment), number, damage: self.damage.clone() }));
+                }
+            }
         }
-        for memtable in &self.memtables {
-            parts.extend(memtable.batches().into_iter().map(|held| Part(Kind::Memory(held))));
+        for held in self.memtables.iter().flat_map(|memtable| memtable.batches()) {
+            let bounds = service.map_or(Some(held.bounds), |service| held.service_bounds(service));
+            if bounds.is_some_and(|bounds| overlaps(bounds.starts)) {
+                parts.push(Part(Kind::Memory(held)));
+            }
         }
-        parts.sort_by_key(|part| std::cmp::Reverse(part.start_bounds().1));
         parts
     }
 
@@ -242,13 +259,21 @@ impl Snapshot {
     }
 }
 
+/// The rows of a trace, oldest first, as a trace: each span once, in its last record, ordered by start.
 fn pick_rows(rows: &[(Arc<SpanBatch>, u32)]) -> SpanBatch {
+    let span = |place: usize| &rows[place].0.rows[rows[place].1 as usize];
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    places.sort_unstable_by_key(|&place| (span(place).span_id, span(place).kind, place));
+    let is_same = |a: usize, b: usize| (span(a).span_id, span(a).kind) == (span(b).span_id, span(b).kind);
+    let last = |group: &[usize]| group[group.len() - 1];
+    let mut places: Vec<usize> = places.chunk_by(|&a, &b| is_same(a, b)).map(last).collect();
+    places.sort_unstable_by_key(|&place| (span(place).start_unix_nano, span(place).span_id, span(place).kind));
     let mut merger = BatchMerger::default();
-    for group in rows.chunk_by(|a, b| Arc::ptr_eq(&a.0, &b.0)) {
-        let mut source = Source::new(&group[0].0);
-        for (_, row) in group {
-            merger.push(&mut source, *row as usize);
-        }
+    let mut sources: HashMap<*const SpanBatch, Source<'_>> = HashMap::new();
+    for place in places {
+        let (batch, row) = &rows[place];
+        let source = sources.entry(Arc::as_ptr(batch)).or_insert_with(|| Source::new(batch));
+        merger.push(source, *row as usize);
     }
     merger.finish()
 }
@@ -302,7 +327,7 @@ impl Part {
                 let block = &segment.index.blocks[*number];
                 (block.start_min, block.start_max)
             }
-            Kind::Memory(held) => held.starts,
+            Kind::Memory(held) => held.bounds.starts,
         }
     }
 
@@ -313,14 +338,14 @@ impl Part {
                 let block = &segment.index.blocks[*number];
                 (block.duration_min, block.duration_max)
             }
-            Kind::Memory(held) => held.durations,
+            Kind::Memory(held) => held.bounds.durations,
         }
     }
 
     /// Bounds of the spans of one service; `None` if it has none here.
     pub fn service_bounds(&self, service: &str) -> Option<ServiceBounds> {
         match &self.0 {
-            Kind::Block { segment, number, .. } => segment.index.service_bounds(*number, service),
+            Kind::Block { segment, number, .. } => segment.index.bounds(*number, Some(service)),
             Kind::Memory(held) => held.service_bounds(service),
         }
     }

@@ -145,7 +145,7 @@ impl LogPart {
         }
         let Place::Block(segment, number) = &self.place else { return Ok(true) };
         if let Some(service) = &selection.service
-            && segment.index.service_bounds(*number, service).is_none()
+            && segment.index.bounds(*number, Some(service)).is_none()
         {
             return Ok(false);
         }

@@ -323,10 +323,10 @@ impl Index {
         Arc::clone(&self.pieces[number])
     }
 
-    /// Bounds of a service's rows in block `number`; `None` if it has none.
-    pub(crate) fn service_bounds(&self, number: usize, service: &str) -> Option<ServiceBounds> {
+    /// Bounds of the rows of block `number`, or of a service's there; `None` if it has none.
+    pub(crate) fn bounds(&self, number: usize, service: Option<&str>) -> Option<ServiceBounds> {
         let block = &self.blocks[number];
-        let Some(services) = &self.services[number] else {
+        let (Some(service), Some(services)) = (service, &self.services[number]) else {
             let (starts, durations) = ((block.start_min, block.start_max), (block.duration_min, block.duration_max));
             return Some(ServiceBounds { errors: block.errors, starts, durations });
         };
