@@ -14,7 +14,8 @@ use bytes::Bytes;
 use model::{BatchMerger, Limits, Source, SpanBatch, SpanId, TraceId};
 use query::flow::FlowLimits;
 use query::{FlowQuery, LocalStore, SpanStore};
-use store::{Replay, Request, Store, StoreOptions};
+use store::{Request, Store};
+use testkit::new_store::open_in_memory;
 use testkit::rng::Rng;
 use testkit::shop::{Shop, ShopOptions};
 use testkit::story;
@@ -30,20 +31,9 @@ const QUESTIONS: usize = 200;
 /// Messages that nobody received.
 const UNANSWERED: usize = 5;
 
-struct NoReplay;
-
-impl Replay for NoReplay {
-    fn decode(&self, _: u8, _: u64, _: &[u8]) -> Result<SpanBatch, String> {
-        Err("every directory is new".to_owned())
-    }
-}
-
 fn main() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the bench");
-    let mut options = StoreOptions::new(directory.path().join("data"));
-    // Everything stays in memory until it is told to go.
-    options.memtable_bytes_max = 4 << 30;
-    let store = Arc::new(Store::open(options, &NoReplay).expect("a new directory opens"));
+    let store = Arc::new(open_in_memory(directory.path().join("data")));
     fill(&store);
     let local = LocalStore::new(Arc::clone(&store));
     println!(

@@ -8,9 +8,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Limits, SpanBatch, TraceId};
+use model::{Limits, TraceId};
 use query::{Field, Filter, LocalStore, Search, SpanStore, TimeRange};
-use store::{Replay, Request, Store, StoreOptions};
+use store::{Request, Store};
+use testkit::new_store::open_in_memory;
 use testkit::rng::Rng;
 use testkit::shop::{Manifest, Shop, ShopOptions};
 use wire::Format;
@@ -21,20 +22,9 @@ const START_UNIX_NANO: u64 = 1_795_100_000_000_000_000;
 const LIMIT: usize = 20;
 const QUESTIONS: usize = 100;
 
-struct NoReplay;
-
-impl Replay for NoReplay {
-    fn decode(&self, _: u8, _: u64, _: &[u8]) -> Result<SpanBatch, String> {
-        Err("every directory is new".to_owned())
-    }
-}
-
 fn main() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the bench");
-    let mut options = StoreOptions::new(directory.path().join("data"));
-    // Everything stays in memory until it is told to go.
-    options.memtable_bytes_max = 4 << 30;
-    let store = Arc::new(Store::open(options, &NoReplay).expect("a new directory opens"));
+    let store = Arc::new(open_in_memory(directory.path().join("data")));
     let manifest = fill(&store);
     let local = LocalStore::new(Arc::clone(&store));
     println!("{} spans, microseconds a question", manifest.spans);

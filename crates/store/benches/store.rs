@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{BatchMerger, Limits, Source, SpanBatch, TraceId};
-use store::{Fields, Projection, Replay, Request, Store, StoreOptions, Wanted};
+use store::{Fields, Projection, Request, Store, StoreOptions, Wanted};
+use testkit::new_store::{NoReplay, open_in_memory};
 use testkit::shop::{Manifest, Shop, ShopOptions, ShopRequest};
 use testkit::stopwatch::Stopwatch;
 use wire::Format;
@@ -24,14 +25,6 @@ const ROUNDS: usize = 5;
 /// Segments that become one.
 const PIECES: usize = 8;
 const SEAL_LIMIT: Duration = Duration::from_mins(5);
-
-struct NoReplay;
-
-impl Replay for NoReplay {
-    fn decode(&self, _: u8, _: u64, _: &[u8]) -> Result<SpanBatch, String> {
-        Err("every directory is new".to_owned())
-    }
-}
 
 struct Corpus {
     requests: Vec<ShopRequest>,
@@ -116,10 +109,8 @@ fn merge(place: &Path, corpus: &Corpus) {
 /// Stores all requests, whole or with only their first span, which leaves the log; returns the store and what it cost all threads.
 fn append(place: &Path, corpus: &Corpus, whole: bool) -> (Store, f64, tempfile::TempDir) {
     let directory = tempfile::tempdir_in(place).expect("the place can be written to");
-    let mut options = StoreOptions::new(directory.path().join("data"));
     // Sealing is measured by itself.
-    options.memtable_bytes_max = 4 << 30;
-    let store = Store::open(options, &NoReplay).expect("a new directory opens");
+    let store = open_in_memory(directory.path().join("data"));
     let prepared: Vec<Request> = corpus.requests.iter().map(|request| prepare(request, whole)).collect();
     let (all, caller) = (Stopwatch::of_process(), Stopwatch::of_thread());
     let mut waiting = std::collections::VecDeque::new();

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use model::{BatchMerger, Limits, Source, SpanBatch, TraceId};
 use query::{Filter, LocalStore, Search, SpanStore, TimeRange};
-use store::{Replay, Request, Store, StoreOptions};
+use store::{Request, Store, StoreOptions};
+use testkit::new_store::NoReplay;
 use testkit::shop::{Manifest, Shop, ShopOptions, ShopRequest};
 use wire::Format;
 
@@ -22,15 +23,6 @@ const SCANS: u64 = 5;
 
 /// In order: each includes those before it, but that `apply` takes the place of `wal`, and that `scan` does without `by_id`.
 const STAGES: [&str; 8] = ["corpus", "decode", "one_span_each", "wal", "apply", "seal", "by_id", "scan"];
-
-/// Nothing is replayed: every run has a new directory.
-struct NoReplay;
-
-impl Replay for NoReplay {
-    fn decode(&self, _: u8, _: u64, _: &[u8]) -> Result<SpanBatch, String> {
-        Err("there is no log to replay".to_owned())
-    }
-}
 
 fn main() -> Result<()> {
     let name = std::env::args().nth(1).unwrap_or_default();

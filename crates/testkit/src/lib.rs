@@ -9,6 +9,7 @@
 //! | [`spans`] | batches of odd spans, and a readable normal form to compare by |
 //! | [`story`] | small sets of spans written as text |
 //! | [`mod@reference`] | a naive store that keeps everything in a list |
+//! | [`new_store`] | a store that is opened once |
 //! | [`disk`] | a disk in memory that fails on demand and forgets what was not synced |
 //! | [`clock`] | a clock that tests move |
 //! | [`forged`] | files with wrong bytes and right checksums |
@@ -16,6 +17,7 @@
 pub mod clock;
 pub mod disk;
 pub mod forged;
+pub mod new_store;
 pub mod protobuf;
 pub mod reference;
 pub mod rng;

@@ -7,22 +7,14 @@ use bytes::Bytes;
 use model::{SpanBatch, SpanKind};
 use proptest::prelude::*;
 use query::{KeyQuery, LocalStore, Search, SpanStore, TimeRange};
-use store::{Durability, Replay, Request, Store, StoreOptions};
+use store::{Durability, Request, Store, StoreOptions};
+pub(crate) use testkit::new_store::NoReplay;
 
 use crate::generate::Span;
 use crate::memory::Memory;
 use crate::{generate, search};
 
 const HOUR_NS: u64 = 3_600_000_000_000;
-
-/// For directories that are never opened again.
-pub(crate) struct NoReplay;
-
-impl Replay for NoReplay {
-    fn decode(&self, _format: u8, _received_unix_nano: u64, _body: &[u8]) -> Result<SpanBatch, String> {
-        Err("nothing was written before".to_owned())
-    }
-}
 
 fn open(directory: &std::path::Path) -> Arc<Store> {
     let options = StoreOptions { durability: Durability::Async, ..StoreOptions::new(directory) };
