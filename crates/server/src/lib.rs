@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`config`], [`memory`], [`open_files`] | what can be set, who gets how much memory, and how many files may be open |
-//! | [`run`] | starting and stopping |
+//! | [`run`], [`give_way`] | starting and stopping; threads that leave the cores to questions |
 //! | [`listen`], [`crowd`], [`patience`], [`rest`] | connections; how many; slow peers; bodies nobody reads to their end |
 //! | [`routes`] | what each listener serves |
 //! | [`guard`], [`gzip`] | what protects browsers; compressed answers |
@@ -26,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod crowd;
 pub mod exposition;
+pub mod give_way;
 pub mod guard;
 pub mod gzip;
 pub mod health;

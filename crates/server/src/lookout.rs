@@ -20,6 +20,7 @@ use store::Observer;
 use store::disk::{Disk, read_file, replace_file};
 
 use crate::clock::now_unix_nano;
+use crate::give_way::give_way;
 
 /// Batches that wait at the most; then senders wait. They are not given back when their memtable is.
 const QUEUE_BATCHES_MAX: usize = 128;
@@ -91,7 +92,10 @@ impl Lookout {
         });
         let (queue, told) = sync_channel(QUEUE_BATCHES_MAX);
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("flow".to_owned()).spawn(move || for_thread.run(&told))?;
+        let thread = std::thread::Builder::new().name("flow".to_owned()).spawn(move || {
+            give_way();
+            for_thread.run(&told);
+        })?;
         Ok(Arc::new(Lookout { shared, queue, thread: Mutex::new(Some(thread)) }))
     }
 

@@ -20,6 +20,7 @@ use crate::admit::AdmitAgain;
 use crate::app::{App, Listening};
 use crate::config::{Listen, OptionsError, ServerOptions};
 use crate::crowd::connections_max;
+use crate::give_way::{YieldingRuntime, give_way};
 use crate::listen::{Allowance, BindError, Bound, bind, serve};
 use crate::lookout::Lookout;
 use crate::memory::{self, MemorySplit};
@@ -77,6 +78,8 @@ pub struct Running {
 struct Group {
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    /// Where they run, if not where everything else does.
+    runtime: Option<YieldingRuntime>,
 }
 
 /// Opens the listeners and begins to open the store; see [`Running::ready`].
@@ -109,7 +112,8 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     let app = Arc::new(App::new(options, listening, stage, memory, drops));
     let connections = connections_max(open_files::raise());
     let allowance = Allowance { connections, connection_bytes: memory.connection_bytes };
-    let (mut receivers, mut readers) = (Group::new(), Group::new());
+    let yielding = YieldingRuntime::start().map_err(StartError::Thread)?;
+    let (mut receivers, mut readers) = (Group::on(Some(yielding)), Group::on(None));
     for bound in sockets {
         let (group, router) = match bound.name {
             "otlp_grpc" | "otlp_http" => (&mut receivers, routes::otlp(&app)),
@@ -159,6 +163,7 @@ fn store_options(options: &ServerOptions, memory: MemorySplit) -> StoreOptions {
     store.durability = options.durability;
     store.retention_age_ns = options.retention_age.map(|age| age.as_nanos() as u64);
     store.retention_bytes = options.retention_bytes;
+    store.begin_background = give_way;
     memory::bound_store(&mut store, &memory);
     store
 }
@@ -182,16 +187,24 @@ fn open_observed(mut options: StoreOptions, engine: &EngineOptions) -> Result<(S
 }
 
 impl Group {
-    fn new() -> Group {
-        Group { stop: watch::channel(false).0, listeners: JoinSet::new() }
+    fn on(runtime: Option<YieldingRuntime>) -> Group {
+        Group { stop: watch::channel(false).0, listeners: JoinSet::new(), runtime }
     }
 
     fn add(&mut self, bound: Bound, router: Router, app: &App, allowance: Allowance) {
-        self.listeners.spawn(serve(bound, router, self.stop.subscribe(), app.metrics.clone(), allowance));
+        let serving = serve(bound, router, self.stop.subscribe(), app.metrics.clone(), allowance);
+        self.spawn(serving);
     }
 
     fn add_datagrams(&mut self, bound: BoundDatagrams, app: &App) {
-        self.listeners.spawn(datagrams::serve(bound, app.intake.clone(), self.stop.subscribe()));
+        self.spawn(datagrams::serve(bound, app.intake.clone(), self.stop.subscribe()));
+    }
+
+    fn spawn(&mut self, serving: impl Future<Output = ()> + Send + 'static) {
+        match &self.runtime {
+            Some(runtime) => self.listeners.spawn_on(serving, runtime.handle()),
+            None => self.listeners.spawn(serving),
+        };
     }
 
     /// Stops accepting, lets requests under way finish until the deadline, and then lets go of the rest.

@@ -76,6 +76,8 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Who is told of every batch.
     pub observer: Arc<dyn Observer>,
+    /// Called first of all on the threads whose work can wait: sealing and merging.
+    pub begin_background: fn(),
 }
 
 impl StoreOptions {
@@ -94,6 +96,7 @@ impl StoreOptions {
             disk: Arc::new(RealDisk),
             clock: Arc::new(RealClock),
             observer: Arc::new(Unobserved),
+            begin_background: || (),
         }
     }
 }

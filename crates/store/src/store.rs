@@ -89,9 +89,17 @@ impl Store {
         // From here on the store's own drop ends what was begun.
         let mut store = Store { options, queue, tables, metrics, threads: Vec::new(), _lock: lock };
         store.spawn("commit", || committer.run())?;
-        store.spawn("seal", || sealer.run())?;
-        store.spawn("merge", || merger.run())?;
+        store.spawn_in_background("seal", || sealer.run())?;
+        store.spawn_in_background("merge", || merger.run())?;
         Ok(store)
+    }
+
+    fn spawn_in_background(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let begin = self.options.begin_background;
+        self.spawn(name, move || {
+            begin();
+            run();
+        })
     }
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
