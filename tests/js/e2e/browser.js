@@ -43,13 +43,13 @@ export async function withPage(browser, server, name, work, { colorScheme = 'lig
   }
 }
 
-/** What a page may not do. `failing` names the statuses that the test provokes. */
+/** What a page may not do. `failing` names the statuses, or the browser's names of failures, that the test provokes. */
 function listen(page, server, failing) {
   const complaints = [];
   const own = server.url('api', '/');
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
   page.on('console', (message) => {
-    const provoked = failing.some((status) => message.text().includes(`status of ${status}`));
+    const provoked = failing.some((status) => message.text().includes(`status of ${status}`) || message.text().includes(`net::${status}`));
     if (message.type() === 'error' && !provoked) complaints.push(`console: ${message.text()}`);
   });
   page.on('request', (request) => {
