@@ -116,6 +116,14 @@ describe('the time line', () => {
     await part(page, 'reroot').waitFor();
     await page.keyboard.press('u');
     assert.equal(await count(), 14);
+    await page.keyboard.press('c');
+    assert.ok((await count()) < 14);
+    await page.waitForURL(/path=1/);
+    await page.reload();
+    await row(page, SPANS.pay3).waitFor();
+    assert.equal(await part(page, 'message-row').count(), 0);
+    await page.keyboard.press('c');
+    assert.equal(await count(), 14);
     await page.keyboard.press('l');
     assert.equal(await part(page, 'lane-row').count(), 4);
     await page.waitForURL(/lanes=1/);

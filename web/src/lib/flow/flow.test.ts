@@ -79,6 +79,21 @@ describe("a part of a flow", () => {
   });
 });
 
+describe("the critical path", () => {
+  it("alone has what is on it and what is above, until something else is asked for", () => {
+    // A reader of a long flow sees what the last effect waited for; a jump beside the path shows all again.
+    const path = [{ trace_id: "u", span_id: "write", self_ns: 10, kind: "working" as const }];
+    const session = new TimelineSession(flowModel([...GIVEN, { id: "beside", parent: "root", at: 6 }], { hops: HOPS, critical_path: path }));
+    session.active = 4;
+    session.showPath(true);
+    expect([...session.rows.node.subarray(0, session.rows.count)]).toEqual([0, 1, 2, 3]);
+    expect(session.active).toBe(0);
+    session.activate(4);
+    expect(session.pathOnly).toBe(false);
+    expect(session.rows.count).toBe(6);
+  });
+});
+
 describe("figures", () => {
   it("count a message once for each group, by its last attempt", () => {
     // Two failed attempts and a third that worked are one consumed message and two retries.

@@ -21,6 +21,15 @@ export interface Opening {
   window: string | null;
   linear: boolean;
   lanes: boolean;
+  path: boolean;
+  /** Only what is below this span: trace and span id with a dot between. */
+  below: string | null;
+}
+
+export const NO_OPENING: Opening = { window: null, linear: false, lanes: false, path: false, below: null };
+
+export function openingOf(params: URLSearchParams): Opening {
+  return { window: params.get("window"), linear: params.get("axis") === "linear", lanes: params.get("lanes") !== null, path: params.get("path") !== null, below: params.get("below") };
 }
 
 export class FlowReading {
@@ -30,6 +39,7 @@ export class FlowReading {
   whole = $state(false);
   openedAt: string | null = null;
   #reading = false;
+  #below: string[] | null = null;
 
   constructor(
     readonly traceId: string,
@@ -72,16 +82,30 @@ export class FlowReading {
       const next = new TimelineSession(buildFlowModel(material));
       if (before && before.base.flow?.flow_id === material.flow.flow_id) next.continueFrom(before);
       else this.#open(next);
+      this.#reroot(next);
       this.openedAt = spanId;
       this.session = next;
       this.whole = whole;
     });
   }
 
+  /** The span may be on a later page. */
+  #reroot(session: TimelineSession): void {
+    const [traceId, spanId] = this.#below ?? [];
+    const node = traceId === undefined ? null : session.nodeOf(spanId ?? null, traceId);
+    if (node === null) return;
+    const view = session.view;
+    session.reroot(node);
+    if (this.opening.window !== null) session.view = view;
+    this.#below = null;
+  }
+
   #open(session: TimelineSession): void {
     session.folding = !this.opening.linear;
     session.view = readView(this.opening.window, session.axis);
     if (this.opening.lanes) session.arrange(true);
+    else if (this.opening.path) session.showPath(true);
+    this.#below = this.opening.below?.split(".") ?? null;
   }
 
   /** Looks again until it is aborted. */

@@ -19,7 +19,8 @@ export function childrenOf(model: TimelineModel, node: Node): readonly Node[] {
   return (node >= 0 ? model.children[node] : model.extras[~node]?.children) ?? [];
 }
 
-export function buildRows(model: TimelineModel, collapsed: ReadonlySet<Node>, roots: readonly Node[] = model.roots): Rows {
+/** With `kept`, only spans that are marked there (and rows that are no spans where they have such below them) are rows. */
+export function buildRows(model: TimelineModel, collapsed: ReadonlySet<Node>, roots: readonly Node[] = model.roots, kept: Uint8Array | null = null): Rows {
   const most = model.spans.length + model.extras.length;
   const node = new Int32Array(most);
   const depth = new Uint16Array(most);
@@ -31,7 +32,9 @@ export function buildRows(model: TimelineModel, collapsed: ReadonlySet<Node>, ro
   let deepest = 0;
   const push = (list: readonly Node[], level: number) => {
     for (let index = list.length - 1; index >= 0; index -= 1) {
-      stack.push(list[index] ?? 0);
+      const at = list[index] ?? 0;
+      if (kept !== null && (at < 0 ? !childrenOf(model, at).some((child) => kept[child] === 1) : kept[at] !== 1)) continue;
+      stack.push(at);
       depths.push(level);
     }
   };
@@ -95,6 +98,16 @@ export function branches(model: TimelineModel, from = 0): Set<Node> {
     if ((rows.depth[row] ?? 0) >= from && childrenOf(model, node).length > 0) found.add(node);
   }
   return found;
+}
+
+/** What is on the critical path, and all above it. */
+export function keptOnPath(model: TimelineModel): Uint8Array {
+  const kept = new Uint8Array(model.spans.length);
+  for (let index = 0; index < kept.length; index += 1) {
+    if (Number.isNaN(model.pathWorking[index]) && Number.isNaN(model.pathWaiting[index])) continue;
+    for (let at: Node | null = index; at !== null && (at < 0 || kept[at] === 0); at = parentNode(model, at)) if (at >= 0) kept[at] = 1;
+  }
+  return kept;
 }
 
 /** Whether `node` is `above` or stands below it. */

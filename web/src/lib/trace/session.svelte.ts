@@ -4,7 +4,7 @@ import { idleIntervals, makeAxis, WHOLE, worthFolding, type Axis, type Interval,
 import { findSpans } from "./find";
 import { byService } from "./lanes";
 import { NONE, traceOfSpan, type Extra, type Node, type TimelineModel } from "./model";
-import { buildRows, childrenOf, isWithin, parentNode, reveal, rowOf, toggled, type Rows } from "./rows";
+import { buildRows, childrenOf, isWithin, keptOnPath, parentNode, reveal, rowOf, toggled, type Rows } from "./rows";
 import { readView, writeView } from "./viewparam";
 
 const extraKey = (extra: Extra | undefined, model: TimelineModel): string => {
@@ -28,7 +28,7 @@ export class TimelineSession {
   lanes = $state(false);
   /** Only this node and what is below it. */
   top = $state<Node | null>(null);
-  /** What is not on the critical path steps back. */
+  /** Only what is on the critical path, and what is above that. */
   pathOnly = $state(false);
   readonly model: TimelineModel;
   readonly rows: Rows;
@@ -43,16 +43,13 @@ export class TimelineSession {
     this.idleNs = this.idle.reduce((sum, gap) => sum + gap.to - gap.from, 0);
     this.hasPath = (base.flow?.critical_path.length ?? 0) > 0;
     this.model = $derived(this.lanes ? byService(base) : base);
-    this.rows = $derived(buildRows(this.model, this.collapsed, this.top === null || this.lanes ? this.model.roots : [this.top]));
+    this.rows = $derived(
+      buildRows(this.model, this.collapsed, this.top === null || this.lanes ? this.model.roots : [this.top], this.pathOnly && !this.lanes ? keptOnPath(base) : null),
+    );
     this.axis = $derived(makeAxis(base.durationNs, this.folding ? this.gaps : []));
     this.matches = $derived(findSpans(base.spans, this.findText));
     this.matchSet = $derived(new Set(this.matches));
     this.activeRow = $derived(this.active === null ? -1 : rowOf(this.rows, this.active));
-  }
-
-  isOnPath(node: Node): boolean {
-    if (node < 0) return this.model.extras[~node]?.kind === "lane";
-    return !Number.isNaN(this.base.pathWorking[node]) || !Number.isNaN(this.base.pathWaiting[node]);
   }
 
   /** The span with this id, as a node; null when it is not here. Without a trace, the first of any trace. */
@@ -71,6 +68,7 @@ export class TimelineSession {
     this.collapsed = reveal(this.model, this.collapsed, node);
     if (this.top !== null && !isWithin(this.model, node, this.top)) this.top = null;
     this.active = node;
+    if (this.pathOnly && rowOf(this.rows, node) < 0) this.pathOnly = false;
   }
 
   toggle(node: Node): void {
@@ -86,6 +84,13 @@ export class TimelineSession {
     this.top = node;
     this.view = node === null ? WHOLE : this.viewOf(node, true);
     if (node !== null) this.active = node;
+  }
+
+  showPath(on: boolean): void {
+    if (on && !this.hasPath) return;
+    this.lanes = false;
+    this.pathOnly = on;
+    if (this.active !== null && rowOf(this.rows, this.active) < 0) this.active = this.rows.node[0] ?? null;
   }
 
   /** Lanes begin closed: each is one row then, with all of its bars. */
