@@ -3,10 +3,13 @@
 //! Counted once per segment at seal time and once per batch of the memtable, and added up for an answer. Counts say how often
 //! a thing was stored; a span that arrived twice counts twice until the two are merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use model::{Attributes, Level, SpanBatch, TextId, Value};
 use serde::{Deserialize, Serialize};
+
+use crate::error::ReadError;
 
 /// An operation of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +74,46 @@ impl Catalog {
             }
         }
         counts.into_catalog(batch)
+    }
+}
+
+/// The sum of the catalogs of sealed segments, kept from answer to answer: reading those of hundreds of segments takes long, and from one
+/// answer to the next hardly any segment comes or goes.
+#[derive(Debug, Default)]
+pub(crate) struct SealedCatalog(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Numbers of the segments that are in the sum.
+    segments: BTreeSet<u64>,
+    sum: Catalog,
+}
+
+impl SealedCatalog {
+    /// The sum over segments of these numbers; of those that are not in it yet the catalogs are read.
+    pub(crate) fn sum<'a, S: 'a>(
+        &self,
+        segments: impl Iterator<Item = (u64, &'a S)> + Clone,
+        read: impl Fn(&S) -> Result<Catalog, ReadError>,
+    ) -> Catalog {
+        let mut kept = self.0.lock().expect("nothing panics between taking a sum and keeping it");
+        let numbers: BTreeSet<u64> = segments.clone().map(|(number, _)| number).collect();
+        if !kept.segments.is_subset(&numbers) {
+            *kept = Kept::default();
+        }
+        for (number, segment) in segments {
+            if kept.segments.contains(&number) {
+                continue;
+            }
+            match read(segment) {
+                Ok(catalog) => {
+                    kept.sum.add(&catalog);
+                    kept.segments.insert(number);
+                }
+                Err(error) => tracing::warn!(%error, "what a segment has to offer cannot be read"),
+            }
+        }
+        kept.sum.clone()
     }
 }
 
@@ -189,5 +232,33 @@ mod as_list {
         from: D,
     ) -> Result<BTreeMap<K, u64>, D::Error> {
         Ok(Vec::<(K, u64)>::deserialize(from)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_catalog_is_read_once_as_long_as_its_segment_is_there() {
+        // Guarantees that a sum is that of just the segments there are, whichever came or went, and that what is still in it is not read again.
+        let (sealed, reads) = (SealedCatalog::default(), Cell::new(0));
+        let of =
+            |number: u64| Catalog { services: BTreeMap::from([(format!("s{number}"), number)]), ..Catalog::default() };
+        let sum = |numbers: &[u64]| {
+            reads.set(0);
+            let read = |&number: &u64| {
+                reads.set(reads.get() + 1);
+                Ok(of(number))
+            };
+            sealed.sum(numbers.iter().map(|number| (*number, number)), read).services
+        };
+        let expected = |numbers: &[u64]| numbers.iter().map(|number| (format!("s{number}"), *number)).collect();
+        for (numbers, read) in [(&[1, 2][..], 2), (&[1, 2, 3], 1), (&[1, 2, 3], 0), (&[2, 3, 4], 3), (&[4, 3, 2], 0)] {
+            let services: BTreeMap<String, u64> = expected(numbers);
+            assert_eq!((sum(numbers), reads.get()), (services, read), "{numbers:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::text::hash_text;
 use model::{BatchMerger, Source, SpanBatch, SpanId, TraceId};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, SealedCatalog};
 use crate::damage::Damage;
 use crate::error::ReadError;
 use crate::memtable::{HeldBatch, Memtable};
@@ -116,14 +116,15 @@ pub struct Snapshot {
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
     pub(crate) log_segments: Arc<Vec<Arc<LogSegment>>>,
     pub(crate) damage: Damage,
+    pub(crate) sealed_catalog: Arc<SealedCatalog>,
 }
 
 impl Snapshot {
     pub(crate) fn new(live: Live) -> Self {
         let mut memtables = live.frozen;
         memtables.push(live.active);
-        let Live { segments, log_segments, .. } = live;
-        Snapshot { memtables, segments, log_segments, damage: Damage::default() }
+        let Live { segments, log_segments, sealed_catalog, .. } = live;
+        Snapshot { memtables, segments, log_segments, damage: Damage::default(), sealed_catalog }
     }
 
     /// What is damaged of all that was read from this snapshot and its clones. Everything in it is missing from their answers.
@@ -243,13 +244,8 @@ impl Snapshot {
 
     /// Services, operations and attribute keys, with how many stored spans have each.
     pub fn catalog(&self) -> Catalog {
-        let mut catalog = Catalog::default();
-        for segment in self.segments.iter() {
-            match segment.index.catalog() {
-                Ok(of_segment) => catalog.add(&of_segment),
-                Err(error) => tracing::warn!(%error, "what a segment has to offer cannot be read"),
-            }
-        }
+        let segments = self.segments.iter().map(|segment| (segment.meta.id, segment));
+        let mut catalog = self.sealed_catalog.sum(segments, |segment| segment.index.catalog());
         for memtable in &self.memtables {
             for held in memtable.batches() {
                 catalog.add(held.catalog());

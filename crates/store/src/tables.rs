@@ -6,6 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
+use crate::catalog::SealedCatalog;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::segment::logs::LogSegment;
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     /// The same, of log records.
     pub(crate) log_segments: Arc<Vec<Arc<LogSegment>>>,
     pub(crate) wal_bytes: u64,
+    /// The same for all readers.
+    pub(crate) sealed_catalog: Arc<SealedCatalog>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ impl Tables {
         wal_bytes: u64,
     ) -> Self {
         let (segments, log_segments) = (Arc::new(segments), Arc::default());
-        let live = Live { active, frozen, segments, log_segments, wal_bytes };
+        let live = Live { active, frozen, segments, log_segments, wal_bytes, sealed_catalog: Arc::default() };
         Tables { live: RwLock::new(live), signal: Mutex::default(), changed: Condvar::new() }
     }
 

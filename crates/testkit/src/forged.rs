@@ -148,7 +148,9 @@ impl Forged {
             offset += bytes.len() as u64;
         }
         out.extend([0; 8]);
-        sections.iter().for_each(|(_, bytes)| out.extend(bytes));
+        for (_, bytes) in &sections {
+            out.extend(bytes);
+        }
         with_section_checksums(&out)
     }
 
@@ -264,7 +266,7 @@ fn ask(store: &Store) {
         Selection { service: Some("order".to_owned()), durations: 1..=u64::MAX, ..Selection::default() },
     ];
     for part in snapshot.parts() {
-        drop((part.start_bounds(), part.duration_bounds(), part.service_bounds("order"), part.span_count()));
+        let _ = (part.start_bounds(), part.duration_bounds(), part.service_bounds("order"), part.span_count());
         drop(part.may_contain(intrinsic_pair_hash(Intrinsic::Name, "GET")));
         drop(part.read(&Projection::all()));
         for selection in &selections {
