@@ -1,14 +1,12 @@
 // A flow in the real page: one time line over its traces, its graph, table and comparison, keys, hostile text, both themes.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { Server } from '../server.js';
+import { assertAccessible } from './accessible.js';
 import { launch, withPage } from './browser.js';
 import { BATCH, ELSEWHERE, FLOW, HOSTILE, HOSTILE_FLOW, MAIL, ORDER, OTHER_ORDER, SPANS } from './flow_data.js';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let server;
 let browser;
 before(async () => {
@@ -32,13 +30,6 @@ function browsing(name, work, options) {
 async function open(page, address) {
   await page.goto(address);
   await part(page, 'flow-header').waitFor();
-}
-
-/** What axe-core finds. Its own script is let in by the driver, past the policy of the page. */
-async function accessible(page) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }));
-  return found.violations.map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(' | ')}`);
 }
 
 describe('the time line', () => {
@@ -215,13 +206,13 @@ describe('hostile text', () => {
 
 describe('in both themes', () => {
   for (const colorScheme of ['light', 'dark']) {
-    for (const [tab, address] of [['time', `?span=${SPANS.pay2}`], ['lanes', '?lanes=1'], ['graph', '?tab=graph'], ['table', '?tab=table'], ['compare', `?with=${OTHER_ORDER}`]]) {
+    for (const [tab, address] of [['time', `?span=${SPANS.pay2}`], ['path', '?path=1'], ['lanes', '?lanes=1'], ['graph', '?tab=graph'], ['table', '?tab=table'], ['compare', `?with=${OTHER_ORDER}`]]) {
       browsing(`${tab} is accessible in ${colorScheme}`, async (page) => {
         // Contrast, names and roles hold what WCAG AA asks for.
         await open(page, `/flow/${ORDER}${address}`);
-        const ready = { time: 'span-details', lanes: 'lane-row', graph: 'graph-node', table: 'hop-row', compare: 'compare-step' }[tab];
+        const ready = { time: 'span-details', path: 'span-row', lanes: 'lane-row', graph: 'graph-node', table: 'hop-row', compare: 'compare-step' }[tab];
         await part(page, ready).first().waitFor();
-        assert.deepEqual(await accessible(page), []);
+        await assertAccessible(page, `${tab} in ${colorScheme}`);
       }, { colorScheme });
     }
   }

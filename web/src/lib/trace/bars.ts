@@ -7,7 +7,7 @@ import type { Extra } from "./model";
 
 const BAR = 10;
 const BAR_LEAST_PX = 2;
-const DIMMED = 0.22;
+const DIMMED = 0.45;
 const EVENTS_MOST = 200;
 
 /** Beside the bar where there is room, else on its end; always on a little of the background, so that lines do not cross it. */

@@ -5,7 +5,7 @@ import type { Ink } from "./ink";
 import { shownRow } from "./rows";
 import type { RowWindow } from "./window";
 
-const DIMMED = 0.2;
+const DIMMED = 0.45;
 
 export function drawTies(context: CanvasRenderingContext2D, scene: Scene, ink: Ink, place: Place, shown: RowWindow): void {
   const { model, rows } = scene;
