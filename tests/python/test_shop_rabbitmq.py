@@ -54,7 +54,7 @@ def test_messages_of_a_stopped_consumer_turn_late_then_lost_and_recover(shop):
     trace_id = shop.order(id="3")
     for state in ("late", "lost"):
         message = shop.message("orders", lambda message: message["state"] == state, message_id="order-3")
-        assert message["missing_groups"] == ["stock"]
+        assert message["missing_groups"] == ["stock"] and message["message_id"] == "order-3"
     missing = ("order", "orders", None, 1, "lost")
     flow = shop.flow(trace_id, lambda flow: missing in ways(flow))
     assert [hop["consumer_group"] for hop in flow["hops"] if hop["state"] == "lost"] == ["stock"]

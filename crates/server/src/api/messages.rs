@@ -2,6 +2,7 @@
 //!
 //! A message is named by the span that sent it: `trace id-span id`. Older ones are found through their flow.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use flow::cone::Evidence;
 use flow::engine::report::{DeliveryReport, MessageQuery, MessageReport};
 use flow::hop::MessageState;
 use flow::lineage::{Attempt, Step, lineage};
+use flow::semconv::Messaging;
 use model::{SpanId, TraceId};
+use query::{LocalStore, QueryError, SpanStore};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,6 +24,9 @@ use super::error::{ApiError, ErrorBody};
 use super::flows;
 use super::params::{InstantParam, LimitParam, List, NoParams, Strict, text_parameter};
 use crate::app::App;
+
+/// Traces that are read for the ids of a list's messages.
+const TRACES_ASKED_MAX: usize = 200;
 
 const STATES: [MessageState; 6] = [
     MessageState::Pending,
@@ -147,6 +153,8 @@ pub struct MessageShape {
     span_id: String,
     /// Who sent it.
     service: String,
+    /// Its id by its system; null if nobody said. Of a list only the messages of the first 200 traces are asked for it.
+    message_id: Option<String>,
     /// `system:name`.
     destination: String,
     partition: Option<String>,
@@ -219,8 +227,6 @@ pub struct StepShape {
 pub struct MessageDetail {
     #[serde(flatten)]
     message: MessageShape,
-    /// Its id by its system, if anyone said.
-    message_id: Option<String>,
     /// It and everything it was made of or became by failing, in the order of sending.
     lineage: Vec<StepShape>,
 }
@@ -276,6 +282,7 @@ impl MessageShape {
             trace_id: message.trace_id.to_string(),
             span_id: message.span_id.to_string(),
             service: message.service,
+            message_id: None,
             destination: message.destination.to_string(),
             partition: (!message.partition.is_empty()).then_some(message.partition),
             sent_unix_nano: message.sent_unix_nano.to_string(),
@@ -328,7 +335,33 @@ pub async fn messages(
     found.truncate(limit);
     let cursor = |last: &MessageReport| MessageCursor(last.sent_unix_nano, last.trace_id, last.span_id).to_string();
     let next_cursor = found.last().filter(|_| has_more).map(cursor);
-    Ok(Json(List { items: found.into_iter().map(MessageShape::of).collect(), next_cursor, warnings: Vec::new() }))
+    let senders: Vec<_> = found.iter().map(|message| (message.trace_id, message.span_id)).collect();
+    let ids = app.ask("messages", move |store| message_ids(store, &senders)).await?;
+    let mut items: Vec<MessageShape> = found.into_iter().map(MessageShape::of).collect();
+    for (item, id) in items.iter_mut().zip(ids) {
+        item.message_id = id;
+    }
+    Ok(Json(List { items, next_cursor, warnings: Vec::new() }))
+}
+
+/// The ids of messages, as the spans say that sent them; memory does not keep them.
+fn message_ids(store: &LocalStore, senders: &[(TraceId, SpanId)]) -> Result<Vec<Option<String>>, QueryError> {
+    let mut ids = vec![None; senders.len()];
+    let mut by_trace: BTreeMap<TraceId, Vec<usize>> = BTreeMap::new();
+    for (place, (trace_id, _)) in senders.iter().enumerate() {
+        if by_trace.len() < TRACES_ASKED_MAX || by_trace.contains_key(trace_id) {
+            by_trace.entry(*trace_id).or_default().push(place);
+        }
+    }
+    for (trace_id, places) in by_trace {
+        let Some(trace) = store.trace(trace_id)? else { continue };
+        for span in trace.spans.spans() {
+            let Some(&place) = places.iter().find(|&&place| senders[place].1 == span.span_id()) else { continue };
+            let id = Messaging::of(span).map(|view| view.message.id.to_string());
+            ids[place] = id.filter(|id| !id.is_empty());
+        }
+    }
+    Ok(ids)
 }
 
 /// One message with all its deliveries, and with its lineage: attempts, dead letters, and what was sent again.
@@ -347,9 +380,9 @@ pub async fn message(
     };
     let found = app.look_out("message", move |engine| engine.message(trace_id, span_id)).await?;
     let missing = || ApiError::not_found(format!("no message {id} is in memory"));
-    let message = MessageShape::of(found.ok_or_else(missing)?);
+    let mut message = MessageShape::of(found.ok_or_else(missing)?);
     let steps = flows::find(&app, trace_id, Some(span_id), move |flow| lineage(&flow, (trace_id, span_id))).await?;
     let is_it = |step: &&Step| (step.from.trace_id, step.from.span_id) == (trace_id, span_id);
-    let message_id = steps.iter().find(is_it).and_then(|step| step.message_id.clone());
-    Ok(Json(MessageDetail { message, message_id, lineage: steps.into_iter().map(StepShape::of).collect() }))
+    message.message_id = steps.iter().find(is_it).and_then(|step| step.message_id.clone());
+    Ok(Json(MessageDetail { message, lineage: steps.into_iter().map(StepShape::of).collect() }))
 }
