@@ -43,6 +43,19 @@ export function fit(drawing: { width: number; height: number }, frame: { width: 
   return { x: centred(frame.width, drawing.width), y: centred(frame.height, drawing.height), scale };
 }
 
+const PART_MARGIN_PX = 60;
+const PART_MOST = 1;
+
+/** Shows some boxes of a drawing, centred. */
+export function fitPart(boxes: readonly (Point & { width: number; height: number })[], frame: { width: number; height: number }): View {
+  const left = Math.min(...boxes.map((box) => box.x)) - PART_MARGIN_PX;
+  const top = Math.min(...boxes.map((box) => box.y)) - PART_MARGIN_PX;
+  const width = Math.max(...boxes.map((box) => box.x + box.width)) + PART_MARGIN_PX - left;
+  const height = Math.max(...boxes.map((box) => box.y + box.height)) + PART_MARGIN_PX - top;
+  const scale = Math.max(SCALE_LEAST, Math.min(frame.width / width, frame.height / height, PART_MOST));
+  return { scale, x: (frame.width - width * scale) / 2 - left * scale, y: (frame.height - height * scale) / 2 - top * scale };
+}
+
 /** Zooms by a factor so that the point of the frame stays over the same point of the drawing. */
 export function zoomAt(view: View, factor: number, at: Point): View {
   const scale = Math.min(SCALE_MOST, Math.max(SCALE_LEAST, view.scale * factor));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fit, smoothPath, zoomAt } from "./draw";
+import { fit, fitPart, smoothPath, zoomAt } from "./draw";
 import { busiest, neighbourhood, sizeOf, strokeOf, type GraphEdge, type GraphNode } from "./model";
 
 const node = (id: string): GraphNode => ({ id, kind: "service", name: id });
@@ -45,6 +45,8 @@ describe("drawing", () => {
     const view = fit({ width: 1000, height: 100 }, { width: 500, height: 500 });
     expect(view.scale).toBe(0.5);
     expect(view.y).toBe(225);
+    const part = fitPart([{ x: 900, y: 40, width: 80, height: 20 }], { width: 500, height: 500 });
+    expect([part.scale, part.x + 940, part.y + 50]).toEqual([1, 250, 250]);
     const zoomed = zoomAt(view, 2, { x: 100, y: 250 });
     const under = (one: typeof view) => (100 - one.x) / one.scale;
     expect(under(zoomed)).toBeCloseTo(under(view));

@@ -3,6 +3,7 @@ import type { Destination, Figures, Service, Standings } from "../api/messaging"
 import { byTrouble, deliveries, gridOf, lines, oldestAge, splitKey, sum, total } from "../destinations/figures";
 import { seriesOf } from "./services";
 import { totals, verdict } from "./verdict";
+import { worstFirst } from "./worst";
 
 const figures = (part: Partial<Figures> = {}): Figures => ({
   sent: 10, received: 0, processed: 10, failed: 0, dead_lettered: 0, late: 0, lost: 0, clock_skewed: 0,
@@ -29,6 +30,15 @@ describe("the verdict", () => {
   it("counts over all destinations", () => {
     // What was lost a while ago and is no longer in memory still counts.
     expect(totals([queue("a", { figures: figures({ lost: 5 }), now: now({ lost: 2, late: 1 }) }), queue("b")])).toMatchObject({ lost: 5, late: 1, sent: 20 });
+  });
+});
+
+describe("the worst messages", () => {
+  it("are some of each kind", () => {
+    // Hundreds of dead letters do not push the one lost message out of sight.
+    expect(worstFirst([["l"], ["a", "b"], ["d", "e", "f", "g"]], 5)).toEqual(["l", "a", "b", "d", "e"]);
+    expect(worstFirst([[], [], ["d"]], 5)).toEqual(["d"]);
+    expect(worstFirst([], 5)).toEqual([]);
   });
 });
 

@@ -32,7 +32,7 @@ export function plural(count: number, one: string, many: string = `${one}s`): st
 export function formatRate(count: number, seconds: number): string {
   if (count === 0 || seconds <= 0) return "0";
   const perSecond = count / seconds;
-  const [value, unit] = perSecond >= 2 ? [perSecond, "s"] : [perSecond * 60, "min"];
+  const [value, unit] = perSecond >= 10 ? [perSecond, "s"] : [perSecond * 60, "min"];
   const text = value >= 100 ? formatCompact(Math.round(value)) : value >= 10 ? value.toFixed(0) : value >= 1 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(2);
   return `${text === "0.00" ? "<0.01" : text}/${unit}`;
 }
