@@ -90,8 +90,8 @@ def test_a_large_request_within_the_limit_is_taken(server, channel):
 
 
 def test_unknown_methods_are_unimplemented(channel):
-    # A sender of metrics is told that nobody listens, in gRPC's own words.
-    method = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    # A sender of profiles is told that nobody listens, in gRPC's own words.
+    method = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
     assert refusal(channel, b"", method).code() == grpc.StatusCode.UNIMPLEMENTED
 
 

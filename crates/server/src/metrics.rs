@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use wire::otlp::MetricPoints;
 
 use crate::exposition::{MessagesMetrics, TracesMetrics};
 
@@ -147,6 +148,7 @@ pub struct Metrics {
     closed_connections: Counter,
     datagrams: Family<ByProtocol, Counter>,
     kernel_drops: Family<ByProtocol, Counter>,
+    metric_points: Family<ByReason, Counter>,
 }
 
 /// From a tenth of a millisecond to 52 s.
@@ -172,6 +174,7 @@ impl Default for Metrics {
             closed_connections: Counter::default(),
             datagrams: Family::default(),
             kernel_drops: Family::default(),
+            metric_points: Family::default(),
         };
         metrics.register();
         metrics
@@ -201,6 +204,8 @@ impl Metrics {
         registry.register("datagrams", help, self.datagrams.clone());
         let help = "Datagrams that the system dropped because they came faster than they were read";
         registry.register("kernel_dropped_datagrams", help, self.kernel_drops.clone());
+        let help = "Data points of metrics that were taken and not kept, by what they are about";
+        registry.register("dropped_metric_points", help, self.metric_points.clone());
         let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", info);
     }
@@ -263,6 +268,13 @@ impl Metrics {
     /// How many datagrams the system has dropped of a socket since it was opened.
     pub fn kernel_dropped(&self, protocol: Protocol, total: u64) {
         self.kernel_drops.get_or_create(&ByProtocol { protocol }).inner().store(total, Ordering::Relaxed);
+    }
+
+    /// Data points of metrics that were not kept.
+    pub fn dropped_metric_points(&self, points: MetricPoints) {
+        for (reason, count) in [("messaging", points.messaging), ("other", points.other)] {
+            self.metric_points.get_or_create(&ByReason { reason }).inc_by(count);
+        }
     }
 
     /// Spans stored since the start, over all protocols.

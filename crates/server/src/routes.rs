@@ -15,15 +15,18 @@ use crate::app::App;
 use crate::guard::{browser_headers, loopback_names_only};
 use crate::gzip::gzip_answers;
 use crate::receive::{
-    grpc, jaeger as jaeger_receiver, opencensus as opencensus_receiver, otlp_grpc, otlp_http, xray as xray_receiver,
-    zipkin as zipkin_receiver,
+    grpc, jaeger as jaeger_receiver, opencensus as opencensus_receiver, otlp_grpc, otlp_http, otlp_metrics,
+    xray as xray_receiver, zipkin as zipkin_receiver,
 };
 use crate::{health, page};
 
 /// OTLP: either transport on either port, because senders are often pointed at the other one.
 pub fn otlp(app: &Arc<App>) -> Router {
     let intake = &app.intake;
-    otlp_grpc::router(intake.clone()).merge(otlp_http::router(intake.clone())).fallback(not_otlp)
+    otlp_grpc::router(intake.clone())
+        .merge(otlp_http::router(intake.clone()))
+        .merge(otlp_metrics::router(intake.clone()))
+        .fallback(not_otlp)
 }
 
 async fn not_otlp(request: Request) -> Response {

@@ -30,6 +30,7 @@ fn main() -> Result<()> {
         ("opencensus_protobuf", seeds::opencensus_protobuf()),
         ("xray_datagram", seeds::xray_datagram()),
         ("xray_documents", seeds::xray_documents()),
+        ("otlp_metrics", seeds::otlp_metrics()),
     ];
     for (target, seeds) in targets {
         write_target(&Path::new(&directory).join(target), &seeds)?;

@@ -8,6 +8,7 @@ pub mod jaeger;
 pub mod opencensus;
 pub mod otlp_grpc;
 pub mod otlp_http;
+pub mod otlp_metrics;
 pub mod rpc;
 pub mod xray;
 pub mod zipkin;

@@ -15,14 +15,12 @@ use crate::intake::{Intake, Refusal};
 use crate::metrics::Protocol;
 
 const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 /// The methods of OTLP over gRPC.
 pub fn router(intake: Arc<Intake>) -> Router {
     Router::new()
         .route(EXPORT_TRACES, post(export))
-        .route(EXPORT_METRICS, post(async || not_taken("metrics")))
         .route(EXPORT_LOGS, post(async || not_taken("logs")))
         .with_state(intake)
 }

@@ -1,7 +1,7 @@
 //! OTLP over HTTP: `POST /v1/traces`, protobuf or JSON, answered in the encoding of the request.
 //!
 //! Browsers may send from pages on loopback addresses: their preflight, and only theirs, is answered with permission. Nothing
-//! but this path has it. Metrics and logs are not taken; their paths say so with 404, which senders do not repeat.
+//! but this path has it. Logs are not taken; their path says so with 404, which senders do not repeat.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::metrics::Protocol;
 
 /// How the request, and so the answer, is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
+pub(super) enum Coding {
     Protobuf,
     Json,
 }
 
 impl Coding {
-    fn of(headers: &HeaderMap) -> Option<Coding> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Coding> {
         let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
@@ -57,7 +57,6 @@ impl Coding {
 pub fn router(intake: Arc<Intake>) -> Router {
     Router::new()
         .route("/v1/traces", post(export).options(preflight))
-        .route("/v1/metrics", post(not_taken))
         .route("/v1/logs", post(not_taken))
         .with_state(intake)
 }
@@ -66,18 +65,23 @@ async fn export(State(intake): State<Arc<Intake>>, request: Request) -> Response
     let coding = Coding::of(request.headers());
     let origin = allowed_origin(request.headers());
     let mut response = match take(&intake, coding, request).await {
-        Ok(report) => success(coding.unwrap_or(Coding::Json), &report),
+        Ok(report) => success(coding.unwrap_or(Coding::Json), &ExportResponse::of(&report), "rejectedSpans"),
         Err(refusal) => {
             intake.metrics.refused(Protocol::OtlpHttp, refusal.reason());
             refused(coding.unwrap_or(Coding::Json), &refusal)
         }
     };
+    allow_origin(&mut response, origin);
+    response
+}
+
+/// Lets the page that sent a request read its answer.
+pub(super) fn allow_origin(response: &mut Response, origin: Option<HeaderValue>) {
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
-    response
 }
 
 async fn take(intake: &Intake, coding: Option<Coding>, request: Request) -> Result<Report, Refusal> {
@@ -88,7 +92,7 @@ async fn take(intake: &Intake, coding: Option<Coding>, request: Request) -> Resu
     intake.accept(Protocol::OtlpHttp, coding.format(), received).await
 }
 
-fn type_message(headers: &HeaderMap) -> String {
+pub(super) fn type_message(headers: &HeaderMap) -> String {
     let expected = "send application/x-protobuf or application/json";
     match headers.get(header::CONTENT_TYPE) {
         Some(got) => format!("content type {got:?} is not taken here; {expected}"),
@@ -105,16 +109,16 @@ pub(super) fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal>
     })
 }
 
-fn success(coding: Coding, report: &Report) -> Response {
-    let response = ExportResponse::of(report);
+/// The answer to a request that was stored; `rejected` is how JSON calls the number of what was not.
+pub(super) fn success(coding: Coding, response: &ExportResponse, rejected: &str) -> Response {
     let body = match coding {
         Coding::Protobuf => response.encode_to_vec(),
-        Coding::Json => response.to_json().to_string().into_bytes(),
+        Coding::Json => response.to_json(rejected).to_string().into_bytes(),
     };
     answer(StatusCode::OK, coding, body)
 }
 
-fn refused(coding: Coding, refusal: &Refusal) -> Response {
+pub(super) fn refused(coding: Coding, refusal: &Refusal) -> Response {
     let http = http_status(refusal);
     let mut response = problem(http, coding, &Status::of(refusal));
     let headers = response.headers_mut();
@@ -158,7 +162,7 @@ async fn not_taken(uri: Uri, headers: HeaderMap) -> Response {
     problem(StatusCode::NOT_FOUND, coding, &Status::new(code::UNIMPLEMENTED, message))
 }
 
-async fn preflight(headers: HeaderMap) -> Response {
+pub(super) async fn preflight(headers: HeaderMap) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let Some(origin) = allowed_origin(&headers) else { return response };
@@ -179,7 +183,7 @@ fn wanted_headers(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// The origin of a page that was loaded from this machine.
-fn allowed_origin(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn allowed_origin(headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let uri: Uri = origin.to_str().ok()?.parse().ok()?;
     let host = uri.host()?.trim_matches(['[', ']']);

@@ -107,12 +107,12 @@ impl ExportResponse {
         ExportResponse { partial_success: Some(PartialSuccess { rejected_spans: rejected as i64, error_message }) }
     }
 
-    /// As OTLP's JSON encoding writes it.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// As OTLP's JSON encoding writes it, which calls the number of what was refused `rejected`.
+    pub fn to_json(&self, rejected: &str) -> serde_json::Value {
         match &self.partial_success {
             None => json!({}),
             Some(partial) => json!({ "partialSuccess": {
-                "rejectedSpans": partial.rejected_spans.to_string(),
+                rejected: partial.rejected_spans.to_string(),
                 "errorMessage": partial.error_message,
             }}),
         }
@@ -173,6 +173,6 @@ mod tests {
         // Guarantees that partial_success stays unset when everything was kept, as the specification demands.
         let response = ExportResponse::of(&Report::default());
         assert!(response.encode_to_vec().is_empty());
-        assert_eq!(response.to_json(), json!({}));
+        assert_eq!(response.to_json("rejectedSpans"), json!({}));
     }
 }

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
 use prost::Message;
-use server::receive::rpc::Status;
+use server::receive::rpc::{ExportResponse, Status};
 use server::routes;
 use tower::ServiceExt;
 
@@ -149,12 +149,24 @@ fn a_stopping_server_asks_to_come_back() {
 }
 
 #[test]
-fn what_is_not_there_is_unimplemented() {
-    // Guarantees UNIMPLEMENTED for metrics, logs, unknown methods and unknown compressions; the last with what is known.
+fn metrics_are_taken_and_counted() {
+    // Guarantees OK for a sender of metrics over gRPC, with the note that nothing is kept the first time only.
     let server = TestServer::start();
-    let metrics = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+    let export = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+    // resource_metrics { scope_metrics { metrics { name, gauge { data_points } } } }
+    let request = b"\x0a\x0b\x12\x09\x12\x07\x0a\x01m\x2a\x02\x0a\x00";
+    let first = call(&server, export, &[], framed(0, request));
+    let told = ExportResponse::decode(first.message.clone().unwrap()).unwrap().partial_success.unwrap();
+    assert_eq!((first.code(), told.rejected_spans), ("0", 1));
+    assert_eq!(call(&server, export, &[], framed(0, &[7])).code(), "3");
+}
+
+#[test]
+fn what_is_not_there_is_unimplemented() {
+    // Guarantees UNIMPLEMENTED for logs, unknown methods and unknown compressions; the last with what is known.
+    let server = TestServer::start();
     let logs = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
-    for path in [metrics, logs, "/grpc.health.v1.Health/Check"] {
+    for path in [logs, "/grpc.health.v1.Health/Check"] {
         assert_eq!(call(&server, path, &[], framed(0, &[])).code(), "12");
     }
     let snappy = call(&server, TRACES, &[("grpc-encoding", "snappy")], framed(1, &[0]));

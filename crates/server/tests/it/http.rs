@@ -87,8 +87,33 @@ fn refusals_speak_the_requests_language() {
     let large = server.post("otlp_http", "/v1/traces", &[JSON, ("content-encoding", "gzip")], &bomb);
     assert_eq!((large.status, &large.json()["code"]), (413, &json!(8)));
     assert_eq!(server.get("otlp_http", "/v1/traces").status, 405);
-    for path in ["/v1/metrics", "/v1/logs"] {
-        assert_eq!(server.post("otlp_http", path, &[PROTOBUF], &[]).status, 404);
+    assert_eq!(server.post("otlp_http", "/v1/logs", &[PROTOBUF], &[]).status, 404);
+}
+
+#[test]
+fn metrics_are_an_ok_that_says_once_that_nothing_is_kept() {
+    // Guarantees that SDKs which send metrics unasked are content in either encoding, that the points are counted, that the note comes
+    // once, and that what is no request of metrics is refused.
+    let server = TestServer::start();
+    let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"messaging.process.duration","histogram":{"dataPoints":[{},{}]}},
+        {"name":"cpu","gauge":{"dataPoints":[{"asDouble":1.5,"attributes":[]}]},"unit":"1"}]}]}]}"#;
+    let first = server.post("otlp_http", "/v1/metrics", &[JSON], body);
+    assert_eq!((first.status, &first.json()["partialSuccess"]["rejectedDataPoints"]), (200, &json!("3")));
+    let second = server.post("otlp_http", "/v1/metrics", &[JSON], body);
+    assert_eq!((second.status, second.json()), (200, json!({})));
+    // resource_metrics { scope_metrics { metrics { name, sum { data_points, data_points } } } }
+    let metric = b"\x0a\x01m\x3a\x04\x0a\x00\x0a\x00";
+    let protobuf = [b"\x0a\x0d\x12\x0b\x12\x09".as_slice(), metric].concat();
+    let third = server.post("otlp_http", "/v1/metrics", &[PROTOBUF], &protobuf);
+    assert_eq!((third.status, third.body.len()), (200, 0));
+    assert_eq!(server.post("otlp_http", "/v1/metrics", &[PROTOBUF], &[7]).status, 400);
+    assert_eq!(server.post("otlp_http", "/v1/metrics", &[JSON], b"[").status, 400);
+    let metrics = server.get("api", "/metrics").text();
+    for line in [
+        "longspan_dropped_metric_points_total{reason=\"messaging\"} 4",
+        "longspan_dropped_metric_points_total{reason=\"other\"} 4",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
 }
 

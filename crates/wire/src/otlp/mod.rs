@@ -6,6 +6,7 @@ mod encode_json;
 mod encode_protobuf;
 mod group;
 mod json_value;
+mod metrics;
 mod protobuf_value;
 mod span_end;
 
@@ -13,3 +14,4 @@ pub(crate) use decode_json::decode_json;
 pub(crate) use decode_protobuf::decode_protobuf;
 pub use encode_json::encode_json;
 pub use encode_protobuf::encode_protobuf;
+pub use metrics::{MetricPoints, count_metric_points};

@@ -1,6 +1,7 @@
 //! Damaged bodies in bounded numbers, on the stable toolchain; the targets in `fuzz/` go on from the same seeds without end.
 
 use model::{Limits, SpanBatch};
+use wire::otlp::count_metric_points;
 use wire::{Format, decode};
 
 use crate::mutate::{Random, mutate};
@@ -137,6 +138,21 @@ fn xray_datagram_survives_damage() {
 fn xray_documents_survives_damage() {
     // Guarantees the same for the body of X-Ray's PutTraceSegments.
     smoke(Format::XrayDocuments);
+}
+
+#[test]
+fn otlp_metrics_survive_damage() {
+    // Guarantees that counting the points of metrics counts those of every kind, and that no damage panics.
+    let seeds = seeds::otlp_metrics();
+    let points = count_metric_points(Format::OtlpProtobuf, &seeds[0]).unwrap();
+    assert_eq!((points.messaging, points.other), (1, 4));
+    for case in 0..CASES_PER_FORMAT {
+        let mut random = Random(case);
+        let body = mutate(&seeds[0], &seeds[random.below(seeds.len())], &mut random);
+        for format in [Format::OtlpProtobuf, Format::OtlpJson] {
+            let _ = count_metric_points(format, &body);
+        }
+    }
 }
 
 #[test]

@@ -230,6 +230,14 @@ pub(crate) fn opencensus_protobuf() -> Vec<Vec<u8>> {
     vec![body, Vec::new()]
 }
 
+/// Metrics of OTLP as protobuf: a point of each kind, one of them about messages.
+pub(crate) fn otlp_metrics() -> Vec<Vec<u8>> {
+    let metric =
+        |name: &str, kind: u64| blob(2, &[blob(1, name.as_bytes()), blob(kind, &blob(1, &fixed64(4, 1)))].concat());
+    let kinds = [metric("a", 5), metric("b", 7), metric("messaging.c", 9), metric("d", 10), metric("e", 11)];
+    vec![blob(1, &blob(2, &kinds.concat())), Vec::new()]
+}
+
 /// An X-Ray segment with everything that a document may say.
 const XRAY_SEGMENT: &str = r#"{"name":"shop","id":"70de5b6f19ff9a0a","trace_id":"1-581cf771-a006649127e371903a2de979","parent_id":"53995c3f42cd8ad8",
     "start_time":1478293361.271,"end_time":1478293361.449,"user":"u-7","origin":"AWS::ECS::Container","resource_arn":"arn:aws:ecs:x",
