@@ -79,6 +79,10 @@ pub(crate) struct Options {
     /// given again [default: none]
     #[arg(long, env = "LONGSPAN_CORRELATE", value_name = "KEY", value_delimiter = ',', global = true)]
     pub(crate) correlate: Option<Vec<String>>,
+    /// Expect this of messages, such as "payment consumes orders within 30s" or "after POST /order, email is sent within 5m"; several
+    /// with semicolons, or given again [default: none]
+    #[arg(long, env = "LONGSPAN_EXPECT", value_name = "RULE", value_delimiter = ';', global = true)]
+    pub(crate) expect: Option<Vec<String>>,
     /// Log from this level on: error, warn, info, debug, trace, or a filter such as info,server=debug [default: info]
     #[arg(long, env = "LONGSPAN_LOG_LEVEL", value_name = "LEVEL", global = true)]
     pub(crate) log_level: Option<String>,

@@ -84,6 +84,7 @@ impl Settings {
         set(&mut server.memory_limit_bytes, options.memory_limit.map(|text| text.0.0));
         set(&mut server.max_body_bytes, options.max_body_bytes.and_then(|text| text.0.0));
         set(&mut server.correlate, options.correlate.clone());
+        set(&mut server.expect, options.expect.clone());
         set(&mut server.insecure_open, options.insecure_open);
         server
     }
@@ -136,6 +137,7 @@ fn defaults() -> Options {
         memory_limit: Some(Text(Size(server.memory_limit_bytes))),
         max_body_bytes: Some(Text(Size(Some(server.max_body_bytes)))),
         correlate: Some(server.correlate),
+        expect: Some(server.expect),
         log_level: Some("info".to_owned()),
         log_format: Some(LogFormat::Text),
         insecure_open: Some(server.insecure_open),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use flow::engine::rule::{Rule, RuleError};
 use thiserror::Error;
 
 /// How sure an OK is: see [`store::Durability`].
@@ -103,6 +104,14 @@ pub enum OptionsError {
     /// A body limit out of reason.
     #[error("--max-body-bytes must be between 64 KiB and 256 MiB")]
     BodyLimit,
+    /// Something that is expected, but not in words that are understood.
+    #[error("--expect {rule:?}: {error}; write it like: payment consumes orders within 30s")]
+    Expectation {
+        /// What was written.
+        rule: String,
+        /// What is wrong with it.
+        error: RuleError,
+    },
     /// The page and the API are what the program is for.
     #[error("--api cannot be off: the page, the API and the health checks live there")]
     ApiOff,
@@ -159,6 +168,8 @@ pub struct ServerOptions {
     pub max_body_bytes: u64,
     /// Attribute keys whose values tell that a consumer got what a producer sent, where its context was lost.
     pub correlate: Vec<String>,
+    /// What is expected of messages, as sentences: see [`flow::engine::rule`].
+    pub expect: Vec<String>,
     /// Whether addresses other than loopback are allowed.
     pub insecure_open: bool,
 }
@@ -185,6 +196,7 @@ impl Default for ServerOptions {
             memory_limit_bytes: None,
             max_body_bytes: 64 << 20,
             correlate: Vec::new(),
+            expect: Vec::new(),
             insecure_open: false,
         }
     }
@@ -209,8 +221,18 @@ impl ServerOptions {
         ]
     }
 
+    /// What is expected, read.
+    pub fn rules(&self) -> Result<Vec<Rule>, OptionsError> {
+        let read = |text: &String| {
+            let refused = |error| OptionsError::Expectation { rule: text.clone(), error };
+            text.parse().map_err(refused)
+        };
+        self.expect.iter().filter(|text| !text.trim().is_empty()).map(read).collect()
+    }
+
     /// Says no to what cannot be run, in a sentence for whoever started it.
     pub fn validate(&self) -> Result<(), OptionsError> {
+        self.rules()?;
         if self.api == Listen::Off {
             return Err(OptionsError::ApiOff);
         }
@@ -269,6 +291,15 @@ mod tests {
         );
         assert!("4318".parse::<Listen>().unwrap_err().to_string().contains("127.0.0.1:4318"));
         assert!("example.com:80".parse::<Listen>().is_err());
+    }
+
+    #[test]
+    fn what_is_expected_must_be_understood() {
+        // Guarantees that a bad expectation in the settings stops the start with its words and the place of the fault.
+        let with = |rule: &str| ServerOptions { expect: vec![rule.to_owned()], ..ServerOptions::default() };
+        assert_eq!(with("after POST /order, email is sent within 5m").validate(), Ok(()));
+        let refused = with("mail eats orders within 1s").validate().unwrap_err().to_string();
+        assert!(refused.contains("mail eats orders") && refused.contains("byte 5"), "{refused}");
     }
 
     #[test]

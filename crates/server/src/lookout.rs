@@ -115,7 +115,7 @@ impl Lookout {
         self.shared.write_errors.load(Ordering::Relaxed)
     }
 
-    /// Replaces what is declared, durably.
+    /// Replaces what is declared beside the settings, durably.
     pub fn declare(&self, rules: Vec<Rule>) -> Result<(), String> {
         if rules.len() > RULES_MAX {
             return Err(format!("more than {RULES_MAX} rules"));

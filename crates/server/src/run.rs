@@ -107,7 +107,8 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
     }
     let (setter, stage) = stage();
     let store_options = store_options(&options, memory);
-    let engine_options = EngineOptions { correlate: options.correlate.clone(), ..memory::engine_options(&memory) };
+    let (correlate, expect) = (options.correlate.clone(), options.rules().map_err(StartError::Options)?);
+    let engine_options = EngineOptions { correlate, expect, ..memory::engine_options(&memory) };
     let drops = datagrams.iter().filter_map(Drops::of).collect();
     let app = Arc::new(App::new(options, listening, stage, memory, drops));
     let connections = connections_max(open_files::raise());

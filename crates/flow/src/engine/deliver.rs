@@ -218,6 +218,7 @@ impl Engine {
         self.count_wait(series, place, wait(&delivery), true);
         self.meter(&message, arrival, destination, &delivery);
         self.messages.add_delivery(at, delivery);
+        self.received_in([message.trace_id, arrival.trace_id], destination, group);
         self.learn(at, &message, group, arrival);
     }
 
@@ -297,14 +298,25 @@ impl Engine {
         is_elsewhere
     }
 
-    /// Replaces what is declared.
+    /// Replaces what is declared, beside what the options say.
     pub fn set_rules(&mut self, rules: Vec<Rule>) {
         self.rules = rules;
+        let all = self.options.expect.iter().chain(&self.rules);
+        let follows = all.filter_map(|rule| if let Rule::Follows(rule) = rule { Some(rule.clone()) } else { None });
+        let mut follows: Vec<_> = follows.collect();
+        follows.sort();
+        follows.dedup();
+        self.promises.set_rules(follows);
         for lane in 0..self.lanes.len() as u32 {
             self.lanes[lane as usize].groups.iter_mut().for_each(|track| track.declared_ns = 0);
             self.lanes[lane as usize].is_known = false;
             self.lane_state(lane);
         }
+    }
+
+    /// What is declared in the options.
+    pub fn configured_rules(&self) -> &[Rule] {
+        &self.options.expect
     }
 
     /// What is declared.
@@ -315,7 +327,9 @@ impl Engine {
     pub(super) fn declare(&mut self, lane: u32) {
         self.lanes[lane as usize].is_known = true;
         let key = self.places.key(self.places.destination_of_lane(lane));
-        for rule in self.rules.iter().filter(|rule| rule.is_about(&key)) {
+        let all = self.options.expect.iter().chain(&self.rules);
+        let consumes = all.filter_map(|rule| if let Rule::Consumes(rule) = rule { Some(rule) } else { None });
+        for rule in consumes.filter(|rule| rule.is_about(&key)) {
             let group = self.places.names.intern(&rule.group);
             let state = &mut self.lanes[lane as usize];
             let place = state.place(group);

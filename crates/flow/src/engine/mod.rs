@@ -8,6 +8,7 @@
 //! | `arrival` | what is kept of a span that received |
 //! | [`watch`] | time in which nobody watched, and what was received without context |
 //! | [`expect`] | who is expected to receive, how soon: learned or declared |
+//! | [`promise`] | what is declared to follow on something, over several messages |
 //! | [`rule`] | declarations as people write them |
 //! | [`rollup`], [`sketch`] | counters and durations by minute and hour |
 //! | [`meters`] | the same for monitoring systems: only grows |
@@ -37,6 +38,7 @@ mod messages;
 pub mod meters;
 mod names;
 mod orphans;
+pub mod promise;
 pub mod report;
 pub mod rollup;
 pub mod rule;
@@ -49,7 +51,7 @@ pub mod watch;
 use std::collections::{BTreeMap, HashMap};
 
 use model::text::hash_text;
-use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode};
+use model::{LinkRef, SpanBatch, SpanKind, SpanRef, StatusCode, TextId};
 
 use self::arrival::Arrival;
 use self::calls::{Calls, Peer, PeerKeys, PeerKind};
@@ -59,6 +61,7 @@ use self::messages::{Message, Messages, NOWHERE, OTHER_KEYS, SAMPLED, Standing, 
 use self::meters::Meters;
 use self::names::{NONE, Places, Tuples, mix};
 use self::orphans::Orphans;
+use self::promise::Promises;
 use self::rollup::{Counter, Rollup};
 use self::rule::Rule;
 use self::seen::Recent;
@@ -99,6 +102,8 @@ pub struct EngineOptions {
     pub patience: Patience,
     /// Attribute keys whose values tell that a consumer got what a producer sent.
     pub correlate: Vec<String>,
+    /// What is expected, whatever else is declared.
+    pub expect: Vec<Rule>,
 }
 
 impl Default for EngineOptions {
@@ -110,6 +115,7 @@ impl Default for EngineOptions {
             cells_max: 131_072,
             patience: Patience::default(),
             correlate: Vec::new(),
+            expect: Vec::new(),
         }
     }
 }
@@ -170,6 +176,7 @@ pub struct Engine {
     edge_counts: Rollup,
     meters: Meters,
     watch: Watch,
+    promises: Promises,
     calls: Calls,
     bindings: Bindings,
     /// Whether a hop from one destination to another is a message that turned up elsewhere.
@@ -183,6 +190,8 @@ struct Batch {
     /// The number of each resource's service.
     services: Vec<u32>,
     peer_keys: PeerKeys,
+    /// Names of spans after which something is expected, with their rules.
+    after: Vec<(TextId, u32)>,
     /// Peers that were named already.
     peers: Vec<(Peer, (u32, PeerKind))>,
 }
@@ -190,7 +199,7 @@ struct Batch {
 impl Engine {
     /// An engine that knows nothing.
     pub fn new(options: EngineOptions) -> Engine {
-        Engine {
+        let mut engine = Engine {
             rules: Vec::new(),
             now_unix_nano: 0,
             ticked_unix_nano: 0,
@@ -209,12 +218,15 @@ impl Engine {
             edge_counts: Rollup::new(options.cells_max),
             meters: Meters::default(),
             watch: Watch::default(),
+            promises: Promises::default(),
             calls: Calls::default(),
             bindings: Bindings::default(),
             ways: HashMap::new(),
             totals: Totals::default(),
             options,
-        }
+        };
+        engine.set_rules(Vec::new());
+        engine
     }
 
     /// What was counted since the beginning.
@@ -247,6 +259,7 @@ impl Engine {
             + self.counts.heap_bytes()
             + self.edge_counts.heap_bytes()
             + self.meters.heap_bytes()
+            + self.promises.heap_bytes()
             + self.calls.heap_bytes()
     }
 
@@ -261,7 +274,9 @@ impl Engine {
         let services = batch.resources.iter().map(|resource| self.places.names.intern(service(resource))).collect();
         let peer_keys = PeerKeys::of(batch);
         self.meters.begin_batch();
-        let mut context = Batch { heard_unix_nano, services, peer_keys, peers: Vec::new() };
+        let named = |(rule, follows): (u32, &rule::Follows)| Some((batch.text.find(follows.after.as_bytes())?, rule));
+        let after = self.promises.rules().filter_map(named).collect();
+        let mut context = Batch { heard_unix_nano, services, peer_keys, after, peers: Vec::new() };
         for span in batch.spans() {
             self.span(&mut context, span);
         }
@@ -275,6 +290,7 @@ impl Engine {
         let view = Messaging::of(span);
         self.meters.span(span, service, &mut self.places.names);
         self.serve(span, service, view.as_ref().map(|view| view.role));
+        self.promise(context, span);
         match view.as_ref().map(|view| view.role) {
             Some(role) if is_sender(role) => self.sender(context, span, service, view.as_ref()),
             Some(role) if is_receiver(role) => self.receiver(context, span, service, view.as_ref()),
@@ -317,6 +333,7 @@ impl Engine {
         if span.status() == StatusCode::ERROR {
             return;
         }
+        self.sent_in(trace_id, destination);
         let state = self.lane_state(lane);
         let ordinal = state.ordinals;
         state.ordinals = ordinal.wrapping_add(1);

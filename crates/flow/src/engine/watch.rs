@@ -63,7 +63,7 @@ impl Watch {
     }
 
     /// Whether something that ends a time after an instant may have happened in a long absence.
-    fn may_have_missed(&self, from: u64, within_ns: u64) -> bool {
+    pub(super) fn may_have_missed(&self, from: u64, within_ns: u64) -> bool {
         let is_long = |absence: &&Absence| absence.back.saturating_sub(absence.from) >= ABSENCE_LONG_NS;
         let long = self.absences.iter().filter(is_long);
         long.filter(|absence| from <= absence.from).any(|absence| self.elapsed_ns(from, absence.from) < within_ns)
@@ -124,7 +124,9 @@ impl Engine {
         if self.now_unix_nano > 0 && from < now_unix_nano {
             self.watch.add(Absence { from, back: now_unix_nano });
             let open: Vec<u32> = self.messages.open().collect();
-            open.into_iter().for_each(|at| self.set_timer(at));
+            for at in open {
+                self.set_timer(at);
+            }
         }
     }
 

@@ -238,6 +238,68 @@ fn the_map_has_all_that_takes_part() {
 }
 
 #[test]
+fn what_is_to_follow_is_waited_for() {
+    // Guarantees that what is declared to follow on a span is found over several messages, by link and by parent, in whatever order
+    // spans come; that it is late and lost where it never happens, named by the span that promised it, and taken back when it
+    // does; and that a restart in between makes no difference.
+    let rules = ["after POST /order, email is sent within 30s", "after POST /order, mail consumes email within 30s"];
+    let lines = [
+        "A1 shop server \"POST /order\" 0..20",
+        "A2 in A1 shop producer \"send orders\" 5..6 op=send to=kafka:orders",
+        "C1 pay consumer \"process orders\" 10..90 op=process to=kafka:orders group=pay link=A2",
+        "C2 in C1 pay producer \"send email\" 80..81 op=send to=rabbitmq:email",
+        "C3 in C2 mail consumer \"process email\" 95..99 op=process to=rabbitmq:email",
+    ];
+    let told = |engine: &Engine| -> Vec<[u64; 4]> {
+        engine.promised().iter().map(|report| [report.pending, report.kept, report.late, report.lost]).collect()
+    };
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 0, 4, 2, 1], [2, 4, 1, 0, 3]] {
+        let mut engine = engine();
+        engine.set_rules(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+        for at in order {
+            tell(&mut engine, 0, lines[at]);
+            tell(&mut engine, 0, lines[at]);
+            engine = Engine::from_bytes(options(), &engine.to_bytes(0)).unwrap().0;
+            engine.set_rules(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+        }
+        engine.advance(at(1_000));
+        assert_eq!(told(&engine), [[0, 1, 0, 0]; 2], "{order:?}");
+    }
+    let mut engine = engine();
+    engine.set_rules(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+    tell(&mut engine, 0, &lines[..3].join("\n"));
+    assert_eq!(told(&engine), [[1, 0, 0, 0]; 2]);
+    engine.advance(at(31));
+    assert_eq!(told(&engine), [[0, 0, 1, 0]; 2]);
+    engine.advance(at(121));
+    assert_eq!(told(&engine), [[0, 0, 0, 1]; 2]);
+    let lost = &engine.promised()[0].overdue[0];
+    assert_eq!(name(lost.trace_id, lost.span_id), "A1");
+    tell(&mut engine, 130_000, lines[3]);
+    assert_eq!(told(&engine), [[0, 1, 0, 0], [0, 0, 0, 1]]);
+    engine.set_rules(vec![rules[0].parse().unwrap()]);
+    assert_eq!(told(&engine), [[0, 1, 0, 0]]);
+}
+
+#[test]
+fn promises_are_bounded() {
+    // Guarantees that no more promises are kept than there is room for, the newest of them, however long their flows are.
+    let mut engine = engine();
+    engine.set_rules(vec!["after GET, email is sent within 30s".parse().unwrap()]);
+    let max = flow::engine::promise::PROMISES_MAX as u64;
+    let letters = |number: u64| -> String {
+        [17_576, 676, 26, 1].map(|place| char::from(b'A' + (number / place % 26) as u8)).iter().collect()
+    };
+    for number in 0..max + 500 {
+        tell(&mut engine, 0, &format!("{}1 shop server GET 0..20", letters(number)));
+    }
+    engine.advance(at(1_000));
+    let report = &engine.promised()[0];
+    assert_eq!((report.lost, report.overdue.len()), (max, 20));
+    assert_eq!(name(report.overdue[0].trace_id, report.overdue[0].span_id), letters(max + 499) + "1");
+}
+
+#[test]
 fn nothing_is_late_because_nobody_watched() {
     // Guarantees that after a restart time begins where it stopped, with a grace; that what was open during a long absence is unknown
     // and not lost, and consumed once that is heard of; that after a short one it becomes late as ever; and that what is sent after

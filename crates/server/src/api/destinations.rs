@@ -8,7 +8,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use flow::destination::DestinationKey;
+use flow::engine::Engine;
 use flow::engine::calls::PeerKind;
+use flow::engine::promise::{FollowsReport, PromiseReport};
 use flow::engine::report::{DestinationReport, ExpectationReport, Figures, GroupReport, MapNode, Standings};
 use flow::engine::rule::Rule;
 use flow::engine::sketch::Sketch;
@@ -357,16 +359,62 @@ pub struct ExpectationShape {
     lost_ns: u64,
 }
 
+/// A span after which something was to follow that did not, or not yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrokenPromise {
+    trace_id: String,
+    span_id: String,
+    /// When the span was received.
+    received_unix_nano: String,
+    /// `late` or `lost`.
+    state: &'static str,
+}
+
+/// What became of what is to follow on a span, as far back as memory reaches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Following {
+    /// `after POST /order, email is sent within 5m`.
+    rule: String,
+    pending: u64,
+    /// It followed, in time or later.
+    kept: u64,
+    late: u64,
+    /// Late four times over.
+    lost: u64,
+    /// It may have followed while the server was away.
+    unknown: u64,
+    /// The newest of those that are late or lost, at most twenty.
+    overdue: Vec<BrokenPromise>,
+}
+
+impl Following {
+    fn of(report: FollowsReport) -> Following {
+        let broken = |promise: PromiseReport| BrokenPromise {
+            trace_id: promise.trace_id.to_string(),
+            span_id: promise.span_id.to_string(),
+            received_unix_nano: promise.heard_unix_nano.to_string(),
+            state: promise.state.name(),
+        };
+        let FollowsReport { rule, pending, kept, late, lost, unknown, overdue } = report;
+        Following { rule, pending, kept, late, lost, unknown, overdue: overdue.into_iter().map(broken).collect() }
+    }
+}
+
 /// What is declared, and what is expected because of that or of what was seen.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExpectationsAnswer {
     /// Declarations: `payment consumes orders within 30s`.
     rules: Vec<String>,
+    /// Declarations in the settings, which nothing replaces.
+    configured: Vec<String>,
+    /// Of groups.
     items: Vec<ExpectationShape>,
+    /// Of flows.
+    flows: Vec<Following>,
 }
 
 impl ExpectationsAnswer {
-    fn of(rules: &[Rule], reports: Vec<ExpectationReport>) -> ExpectationsAnswer {
+    fn of(engine: &Engine) -> ExpectationsAnswer {
         let item = |report: ExpectationReport| ExpectationShape {
             destination: report.destination.to_string(),
             route: (!report.route.is_empty()).then_some(report.route),
@@ -379,28 +427,32 @@ impl ExpectationsAnswer {
             late_ns: report.late_ns,
             lost_ns: report.lost_ns,
         };
-        let rules = rules.iter().map(ToString::to_string).collect();
-        ExpectationsAnswer { rules, items: reports.into_iter().map(item).collect() }
+        let written = |rules: &[Rule]| rules.iter().map(ToString::to_string).collect();
+        ExpectationsAnswer {
+            rules: written(engine.rules()),
+            configured: written(engine.configured_rules()),
+            items: engine.expectations().into_iter().map(item).collect(),
+            flows: engine.promised().into_iter().map(Following::of).collect(),
+        }
     }
 }
 
-/// What is expected of consumer groups, learned and declared.
+/// What is expected of consumer groups, learned and declared, and what is to follow in flows.
 #[utoipa::path(get, path = "/api/expectations", tag = "destinations",
     responses((status = 200, body = ExpectationsAnswer), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn expectations(
     State(app): State<Arc<App>>,
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Result<Json<ExpectationsAnswer>, ApiError> {
-    let (rules, reports) =
-        app.look_out("expectations", |engine| (engine.rules().to_vec(), engine.expectations())).await?;
-    Ok(Json(ExpectationsAnswer::of(&rules, reports)))
+    Ok(Json(app.look_out("expectations", |engine| ExpectationsAnswer::of(engine)).await?))
 }
 
 /// Declarations.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
-    /// All of them; those that were declared before are replaced. `payment consumes orders within 30s`.
+    /// All of them; those that were declared before are replaced. `payment consumes orders within 30s`, `after POST /order, email is sent
+    /// within 5m`.
     rules: Vec<String>,
 }
 
@@ -421,14 +473,12 @@ pub async fn declare(
     set.map_err(|message| {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_written", message, "the server's log says why")
     })?;
-    let (rules, reports) =
-        app.look_out("expectations", |engine| (engine.rules().to_vec(), engine.expectations())).await?;
-    Ok(Json(ExpectationsAnswer::of(&rules, reports)))
+    Ok(Json(app.look_out("expectations", |engine| ExpectationsAnswer::of(engine)).await?))
 }
 
 fn rule(text: &str) -> Result<Rule, ApiError> {
     text.parse().map_err(|error: flow::engine::rule::RuleError| {
-        let hint = "write it like: payment consumes orders within 30s";
+        let hint = "write it like: payment consumes orders within 30s, or: after POST /order, email is sent within 5m";
         let mut refused =
             ApiError::new(StatusCode::BAD_REQUEST, "bad_query", format!("{text:?}: {}", error.message), hint);
         refused.problem.position = Some(error.position);

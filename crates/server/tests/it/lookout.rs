@@ -154,6 +154,39 @@ fn a_restart_forgets_and_doubles_nothing() {
 }
 
 #[test]
+fn what_is_to_follow_is_declared_in_settings_and_by_request() {
+    // Guarantees that rules over several messages come from the settings and from requests, that both survive a restart, that they
+    // are refused with the place of the fault, and that what did not follow is named.
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let start = || {
+        TestServer::start_with(|options| {
+            options.data = data.clone();
+            options.expect = vec!["after send orders, orders is sent within 1h".to_owned()];
+        })
+    };
+    let server = start();
+    let refused =
+        server.put("api", "/api/expectations", br#"{"rules": ["after send orders email is sent within 5m"]}"#);
+    assert_eq!((refused.status, &refused.json()["error"]["position"]), (400, &json!(41)));
+    let set =
+        server.put("api", "/api/expectations", br#"{"rules": ["after send orders, email is sent within 300ms"]}"#);
+    assert_eq!(set.status, 200, "{}", set.text());
+    send(&server, &[span("shop", 1, 4, "send", now(), None)]);
+    let flows = |answer: &Value| -> Vec<Value> { answer["flows"].as_array().unwrap().clone() };
+    let answer = wait_for(&server, "/api/expectations", |answer| flows(answer).iter().any(|flow| flow["lost"] == 1));
+    let broken = flows(&answer).iter().find(|flow| flow["lost"] == 1).unwrap()["overdue"][0].clone();
+    assert_eq!((&broken["state"], &broken["span_id"]), (&json!("lost"), &json!("0000000000000001")));
+    assert!(flows(&answer).iter().any(|flow| flow["kept"] == 1), "{answer:#}");
+    drop(server);
+    let server = start();
+    let answer = wait_for(&server, "/api/expectations", |answer| flows(answer).iter().any(|flow| flow["kept"] == 1));
+    assert_eq!(answer["rules"], json!(["after send orders, email is sent within 300ms"]));
+    assert_eq!(answer["configured"], json!(["after send orders, orders is sent within 1h"]));
+    assert_eq!(flows(&answer).len(), 2);
+}
+
+#[test]
 fn services_show_what_they_are_asked() {
     // Guarantees that services have their figures of the wanted time in steps, beside all that is stored of them, and that a range that
     // cannot be is refused.

@@ -17,6 +17,7 @@ use super::calls::{Call, Calls};
 use super::expect::{GROUPS_MAX, LaneState, Track};
 use super::messages::{DEAD, Delivery, Message, NOWHERE, OTHER_KEYS, SAMPLED, Standing, WRAPPER, short_hash};
 use super::names::{Places, Tuples};
+use super::promise::Promises;
 use super::rollup::{COUNTERS, Cell, MINUTE_NS, Rollup};
 use super::seen::{read_sorted, write_sorted};
 use super::sketch::{BUCKETS, Sketch};
@@ -163,6 +164,7 @@ impl Engine {
         self.calls.write(&mut out);
         out.text(&self.bindings.to_bytes());
         self.meters.write(&mut out);
+        self.promises.write(&mut out);
         let checksum = hash_text(&out.0);
         out.fixed(checksum);
         out.0
@@ -217,9 +219,16 @@ impl Engine {
         self.calls.read(from)?;
         self.bindings = Bindings::from_bytes(from.text()?).map_err(|_| CheckpointError::Damaged)?;
         self.meters.read(from)?;
+        self.read_promises(from)?;
         self.counts.advance(self.now_unix_nano);
         self.edge_counts.advance(self.now_unix_nano);
         Ok(())
+    }
+
+    /// Promises come with the rules of then; those of now take what is still theirs.
+    fn read_promises(&mut self, from: &mut Reader<'_>) -> Read<()> {
+        self.promises = Promises::default();
+        self.promises.read(from)
     }
 
     fn write_messages(&self, out: &mut Writer) {
