@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 10_000;
 const FLAGS = ['--otlp-grpc', '--otlp-http', '--api', '--zipkin', '--jaeger', '--jaeger-http', '--jaeger-grpc', '--jaeger-compact',
-  '--jaeger-binary', '--jaeger-sampling', '--opencensus', '--xray'];
+  '--jaeger-binary', '--jaeger-sampling', '--opencensus', '--xray',
+  '--elasticsearch'];
 const BUILT = fileURLToPath(new URL('../../target/debug/longspan', import.meta.url));
 
 export class Server {

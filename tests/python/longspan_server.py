@@ -11,7 +11,8 @@ import requests
 START_LIMIT_SECONDS = 60
 STOP_LIMIT_SECONDS = 10
 LISTENERS = ["otlp_grpc", "otlp_http", "api", "zipkin", "jaeger", "jaeger_http", "jaeger_grpc", "jaeger_compact", "jaeger_binary",
-             "jaeger_sampling", "opencensus", "xray"]
+             "jaeger_sampling", "opencensus", "xray",
+             "elasticsearch"]
 
 
 def binary() -> str:

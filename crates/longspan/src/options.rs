@@ -60,6 +60,9 @@ pub(crate) struct Options {
     /// Listen for AWS X-Ray segments in UDP datagrams and over HTTP, as its daemon does [default: 127.0.0.1:2000 if free]
     #[arg(long, env = "LONGSPAN_XRAY", value_name = "ADDRESS", global = true)]
     pub(crate) xray: Option<Text<Listen>>,
+    /// Listen for log records as shippers send them to Elasticsearch [default: 127.0.0.1:9200 if free]
+    #[arg(long, env = "LONGSPAN_ELASTICSEARCH", value_name = "ADDRESS", global = true)]
+    pub(crate) elasticsearch: Option<Text<Listen>>,
     /// What an OK to a sender means [default: fsync]
     #[arg(long, env = "LONGSPAN_DURABILITY", value_name = "HOW", global = true)]
     pub(crate) durability: Option<Durability>,

@@ -78,6 +78,7 @@ impl Settings {
         set(&mut server.jaeger_sampling, options.jaeger_sampling.map(|text| text.0));
         set(&mut server.opencensus, options.opencensus.map(|text| text.0));
         set(&mut server.xray, options.xray.map(|text| text.0));
+        set(&mut server.elasticsearch, options.elasticsearch.map(|text| text.0));
         set(&mut server.durability, options.durability.map(sureness));
         set(&mut server.retention_age, options.retention_age.map(|text| text.0.0));
         set(&mut server.retention_bytes, options.retention_bytes.map(|text| text.0.0));
@@ -131,6 +132,7 @@ fn defaults() -> Options {
         jaeger_sampling: Some(Text(server.jaeger_sampling)),
         opencensus: Some(Text(server.opencensus)),
         xray: Some(Text(server.xray)),
+        elasticsearch: Some(Text(server.elasticsearch)),
         durability: Some(Durability::Fsync),
         retention_age: Some(Text(Age(server.retention_age))),
         retention_bytes: Some(Text(Size(server.retention_bytes))),

@@ -3,7 +3,10 @@
 //! One pure function for a request that has just arrived and for the same request replayed from the WAL, so that both give
 //! the same spans. What is refused is counted in the [`wire::Report`], which goes to the sender and into the metrics.
 
-use model::{Limits, NOTE_TIME_OUT_OF_RANGE, SpanBatch};
+pub mod logs;
+
+use model::{Limits, LogBatch, NOTE_TIME_OUT_OF_RANGE, SpanBatch};
+use wire::logs::LogFormat;
 use wire::{DecodeError, Decoded, Format};
 
 /// A request decoded, bounded and checked.
@@ -52,6 +55,12 @@ impl store::Replay for AdmitAgain {
         let format = Format::from_u8(format).ok_or_else(|| format!("format {format} is unknown"))?;
         // It was taken once, perhaps with more memory than there is now.
         let admitted = admit(format, received_unix_nano, body, &self.limits, usize::MAX);
+        Ok(admitted.map_err(|error| error.to_string())?.decoded.batch)
+    }
+
+    fn decode_logs(&self, format: u8, received_unix_nano: u64, body: &[u8]) -> Result<LogBatch, String> {
+        let format = LogFormat::from_u8(format).ok_or_else(|| format!("format {format} is unknown"))?;
+        let admitted = logs::admit_logs(format, received_unix_nano, body, &self.limits, usize::MAX);
         Ok(admitted.map_err(|error| error.to_string())?.decoded.batch)
     }
 }

@@ -156,6 +156,8 @@ pub struct ServerOptions {
     pub opencensus: Listen,
     /// X-Ray's daemon: datagrams, and HTTP on the same port number.
     pub xray: Listen,
+    /// Log records as they are sent to Elasticsearch.
+    pub elasticsearch: Listen,
     /// How sure an OK is.
     pub durability: Durability,
     /// Days whose last span is older are dropped.
@@ -190,6 +192,7 @@ impl Default for ServerOptions {
             jaeger_sampling: Listen::loopback_if_free(5778),
             opencensus: Listen::loopback_if_free(55678),
             xray: Listen::loopback_if_free(2000),
+            elasticsearch: Listen::loopback_if_free(9200),
             durability: Durability::Fsync,
             retention_age: Some(30 * DAY),
             retention_bytes: None,
@@ -204,7 +207,7 @@ impl Default for ServerOptions {
 
 impl ServerOptions {
     /// All listeners with the names they have in flags and in `listening.json`.
-    pub fn listeners(&self) -> [(&'static str, Listen); 12] {
+    pub fn listeners(&self) -> [(&'static str, Listen); 13] {
         [
             ("otlp_grpc", self.otlp_grpc),
             ("otlp_http", self.otlp_http),
@@ -218,6 +221,7 @@ impl ServerOptions {
             ("jaeger_sampling", self.jaeger_sampling),
             ("opencensus", self.opencensus),
             ("xray", self.xray),
+            ("elasticsearch", self.elasticsearch),
         ]
     }
 

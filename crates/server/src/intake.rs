@@ -3,6 +3,8 @@
 //! Every receiver comes through [`Intake::accept`]; it differs from the others only in how it finds the body and in how it
 //! words the [`Refusal`]. Overload is waited out for a moment ([`ADMISSION_WAIT`]) and then refused as retryable.
 
+mod logs;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

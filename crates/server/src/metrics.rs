@@ -42,11 +42,13 @@ pub enum Protocol {
     OpenCensus,
     /// X-Ray's documents, in datagrams or over HTTP.
     Xray,
+    /// Elasticsearch's `_bulk`, of log records.
+    Elasticsearch,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Protocol; 9] = [
+    pub const ALL: [Protocol; 10] = [
         Protocol::OtlpGrpc,
         Protocol::OtlpHttp,
         Protocol::Zipkin,
@@ -56,6 +58,7 @@ impl Protocol {
         Protocol::JaegerBinary,
         Protocol::OpenCensus,
         Protocol::Xray,
+        Protocol::Elasticsearch,
     ];
 
     /// Its name in metrics.
@@ -70,6 +73,7 @@ impl Protocol {
             Protocol::JaegerBinary => "jaeger_binary",
             Protocol::OpenCensus => "opencensus",
             Protocol::Xray => "xray",
+            Protocol::Elasticsearch => "elasticsearch",
         }
     }
 }
@@ -137,6 +141,7 @@ pub struct Metrics {
     requests: Family<ByProtocol, Counter>,
     request_bytes: Family<ByProtocol, Counter>,
     spans: Family<ByProtocol, Counter>,
+    logs: Family<ByProtocol, Counter>,
     refused_requests: Family<ByProtocolAndReason, Counter>,
     dropped: Family<ByReason, Counter>,
     flagged_spans: Family<ByReason, Counter>,
@@ -163,6 +168,7 @@ impl Default for Metrics {
             requests: Family::default(),
             request_bytes: Family::default(),
             spans: Family::default(),
+            logs: Family::default(),
             refused_requests: Family::default(),
             dropped: Family::default(),
             flagged_spans: Family::default(),
@@ -187,6 +193,7 @@ impl Metrics {
         registry.register("received_requests", "Requests that were stored", self.requests.clone());
         registry.register("received_request_bytes", "Bytes of stored requests, inflated", self.request_bytes.clone());
         registry.register("received_spans", "Spans that were stored", self.spans.clone());
+        registry.register("received_logs", "Log records that were stored", self.logs.clone());
         registry.register("refused_requests", "Requests of which nothing was stored", self.refused_requests.clone());
         registry.register("dropped", "Spans, or things inside spans, that were not kept as sent", self.dropped.clone());
         registry.register("flagged_spans", "Spans that were kept as sent, with a note", self.flagged_spans.clone());
@@ -217,6 +224,12 @@ impl Metrics {
         self.request_bytes.get_or_create(&by).inc_by(bytes);
         self.spans.get_or_create(&by).inc_by(spans);
         self.request_seconds.get_or_create(&by).observe(took.as_secs_f64());
+    }
+
+    /// A request of log records that was stored.
+    pub fn received_logs(&self, protocol: Protocol, records: u64, bytes: u64, took: Duration) {
+        self.received(protocol, 0, bytes, took);
+        self.logs.get_or_create(&ByProtocol { protocol }).inc_by(records);
     }
 
     /// A request of which nothing was stored.

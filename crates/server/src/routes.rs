@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::guard::{browser_headers, loopback_names_only};
 use crate::gzip::gzip_answers;
 use crate::receive::{
-    grpc, jaeger as jaeger_receiver, opencensus as opencensus_receiver, otlp_grpc, otlp_http, otlp_metrics,
-    xray as xray_receiver, zipkin as zipkin_receiver,
+    elastic, grpc, jaeger as jaeger_receiver, opencensus as opencensus_receiver, otlp_grpc, otlp_http, otlp_logs,
+    otlp_metrics, xray as xray_receiver, zipkin as zipkin_receiver,
 };
 use crate::{health, page};
 
@@ -25,6 +25,7 @@ pub fn otlp(app: &Arc<App>) -> Router {
     let intake = &app.intake;
     otlp_grpc::router(intake.clone())
         .merge(otlp_http::router(intake.clone()))
+        .merge(otlp_logs::router(intake.clone()))
         .merge(otlp_metrics::router(intake.clone()))
         .fallback(not_otlp)
 }
@@ -34,7 +35,8 @@ async fn not_otlp(request: Request) -> Response {
     if grpc::is_grpc(request.headers()) {
         return grpc::unknown_method(path);
     }
-    let text = format!("there is no {path} here: this is OTLP, POST to /v1/traces; the page is on another port\n");
+    let text =
+        format!("there is no {path} here: this is OTLP, POST to /v1/traces or /v1/logs; the page is on another port\n");
     (StatusCode::NOT_FOUND, text).into_response()
 }
 
@@ -71,6 +73,11 @@ pub fn jaeger_sampling() -> Router {
 /// OpenCensus's agent.
 pub fn opencensus(app: &Arc<App>) -> Router {
     opencensus_receiver::router(app.intake.clone())
+}
+
+/// Elasticsearch, as far as log shippers ask for it.
+pub fn elasticsearch(app: &Arc<App>) -> Router {
+    elastic::router(app.intake.clone())
 }
 
 /// X-Ray's daemon over HTTP.

@@ -124,6 +124,7 @@ pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
             "jaeger_grpc" => (&mut receivers, routes::jaeger_grpc(&app)),
             "jaeger_sampling" => (&mut readers, routes::jaeger_sampling()),
             "opencensus" => (&mut receivers, routes::opencensus(&app)),
+            "elasticsearch" => (&mut receivers, routes::elasticsearch(&app)),
             "xray" => (&mut receivers, routes::xray(&app)),
             _ => (&mut readers, routes::api(&app)),
         };

@@ -7,6 +7,7 @@
 //! | [`xray`] | AWS X-Ray's segment documents |
 //! | [`zipkin`] | Zipkin v2 as JSON and as protobuf, v1 as JSON and as Thrift |
 //! | `jaeger` | Jaeger as Thrift and as protobuf |
+//! | [`logs`] | log records |
 //! | [`report`] | what a decoder did not keep, counted by reason |
 //! | [`error`] | why a body was refused as a whole |
 //!
@@ -21,6 +22,7 @@ pub mod error;
 mod jaeger;
 mod json_read;
 mod json_writer;
+pub mod logs;
 pub mod opencensus;
 pub mod otlp;
 mod protobuf;

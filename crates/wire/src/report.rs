@@ -28,11 +28,15 @@ pub enum Reason {
     LinksOverLimit = 10,
     /// A text that was not UTF-8; the bad bytes were replaced.
     InvalidUtf8 = 11,
+    /// A log record whose trace or span id has the wrong length; the record is kept without it.
+    InvalidIdOfLog = 12,
+    /// A log record that cannot be read; the record is refused.
+    LogUnreadable = 13,
 }
 
 impl Reason {
     /// How many reasons there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
 
     /// All reasons, in the order of their numbers.
     pub const ALL: [Reason; Reason::COUNT] = [
@@ -48,6 +52,8 @@ impl Reason {
         Reason::EventsOverLimit,
         Reason::LinksOverLimit,
         Reason::InvalidUtf8,
+        Reason::InvalidIdOfLog,
+        Reason::LogUnreadable,
     ];
 
     /// The label of the reason in metrics.
@@ -65,12 +71,15 @@ impl Reason {
             Reason::EventsOverLimit => "events_over_limit",
             Reason::LinksOverLimit => "links_over_limit",
             Reason::InvalidUtf8 => "invalid_utf8",
+            Reason::InvalidIdOfLog => "invalid_id_of_log",
+            Reason::LogUnreadable => "log_unreadable",
         }
     }
 
     /// Whether the whole span was refused, which the sender is told; otherwise only something inside it was not kept.
     pub fn refuses_span(self) -> bool {
-        matches!(self, Reason::InvalidTraceId | Reason::InvalidSpanId | Reason::SpanTooLarge)
+        use Reason::{InvalidSpanId, InvalidTraceId, LogUnreadable, SpanTooLarge};
+        matches!(self, InvalidTraceId | InvalidSpanId | SpanTooLarge | LogUnreadable)
     }
 }
 

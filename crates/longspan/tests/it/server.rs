@@ -24,6 +24,7 @@ const ADDRESS_FLAGS: [&str; 12] = [
     "--jaeger-sampling",
     "--opencensus",
     "--xray",
+    "--elasticsearch",
 ];
 
 /// A data directory with what the program said on stderr beside it. Outlives the servers that run on it.

@@ -10,6 +10,7 @@ pub mod destinations;
 pub mod error;
 pub mod flows;
 pub mod jaeger;
+pub mod logs;
 pub mod messages;
 pub mod pairs;
 pub mod params;
@@ -64,6 +65,9 @@ pub fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(traces::links))
         .routes(routes!(flows::flow))
         .routes(routes!(flows::spans))
+        .routes(routes!(logs::logs))
+        .routes(routes!(logs::histogram))
+        .routes(routes!(logs::of_flow))
         .routes(routes!(destinations::destinations))
         .routes(routes!(destinations::destination))
         .routes(routes!(dead_letters::dead_letters))

@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use tonic::Status;
 use wire::{Format, Report};
 
 use super::grpc::{self, is_grpc};
@@ -15,18 +14,10 @@ use crate::intake::{Intake, Refusal};
 use crate::metrics::Protocol;
 
 const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 /// The methods of OTLP over gRPC.
 pub fn router(intake: Arc<Intake>) -> Router {
-    Router::new()
-        .route(EXPORT_TRACES, post(export))
-        .route(EXPORT_LOGS, post(async || not_taken("logs")))
-        .with_state(intake)
-}
-
-fn not_taken(what: &str) -> Response {
-    Status::unimplemented(format!("{what} are not taken here yet; this server takes traces")).into_http()
+    Router::new().route(EXPORT_TRACES, post(export)).with_state(intake)
 }
 
 async fn export(State(intake): State<Arc<Intake>>, request: Request) -> Response {

@@ -1,7 +1,7 @@
 //! OTLP over HTTP: `POST /v1/traces`, protobuf or JSON, answered in the encoding of the request.
 //!
 //! Browsers may send from pages on loopback addresses: their preflight, and only theirs, is answered with permission. Nothing
-//! but this path has it. Logs are not taken; their path says so with 404, which senders do not repeat.
+//! but OTLP's paths has it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use axum::routing::post;
 use prost::Message;
 use wire::{Format, Report};
 
-use super::rpc::{ExportResponse, RETRY_AFTER_SECONDS, Status, code};
+use super::rpc::{ExportResponse, RETRY_AFTER_SECONDS, Status};
 use crate::inflate::{ACCEPTED, Encoding};
 use crate::intake::{Intake, Refusal};
 use crate::metrics::Protocol;
@@ -55,10 +55,7 @@ impl Coding {
 
 /// The paths of OTLP over HTTP.
 pub fn router(intake: Arc<Intake>) -> Router {
-    Router::new()
-        .route("/v1/traces", post(export).options(preflight))
-        .route("/v1/logs", post(not_taken))
-        .with_state(intake)
+    Router::new().route("/v1/traces", post(export).options(preflight)).with_state(intake)
 }
 
 async fn export(State(intake): State<Arc<Intake>>, request: Request) -> Response {
@@ -154,12 +151,6 @@ fn answer(http: StatusCode, coding: Coding, body: Vec<u8>) -> Response {
     *response.status_mut() = http;
     response.headers_mut().insert(header::CONTENT_TYPE, coding.content_type());
     response
-}
-
-async fn not_taken(uri: Uri, headers: HeaderMap) -> Response {
-    let message = format!("{} is not taken here yet; this server takes /v1/traces", uri.path());
-    let coding = Coding::of(&headers).unwrap_or(Coding::Json);
-    problem(StatusCode::NOT_FOUND, coding, &Status::new(code::UNIMPLEMENTED, message))
 }
 
 pub(super) async fn preflight(headers: HeaderMap) -> Response {

@@ -96,12 +96,24 @@ impl RetryInfo {
 impl ExportResponse {
     /// The answer to a request that was stored, wholly or in part.
     pub fn of(report: &Report) -> ExportResponse {
+        ExportResponse::of_things(report, "spans")
+    }
+
+    /// The same, for log records: the messages differ in the names of fields only.
+    pub fn of_logs(report: &Report) -> ExportResponse {
+        ExportResponse::of_things(report, "log records")
+    }
+
+    fn of_things(report: &Report, things: &str) -> ExportResponse {
         let reasons: Vec<String> = report.reasons().map(|(reason, count)| format!("{reason}: {count}")).collect();
         if reasons.is_empty() {
             return ExportResponse { partial_success: None };
         }
         let rejected = report.rejected_spans();
-        let kept = if rejected == 0 { "all spans were kept, some not as sent" } else { "some spans were refused" };
+        let kept = match rejected {
+            0 => format!("all {things} were kept, some not as sent"),
+            _ => format!("some {things} were refused"),
+        };
         let first = report.first_problem.as_deref().map_or(String::new(), |problem| format!("; first: {problem}"));
         let error_message = format!("{kept} ({}){first}", reasons.join(", "));
         ExportResponse { partial_success: Some(PartialSuccess { rejected_spans: rejected as i64, error_message }) }

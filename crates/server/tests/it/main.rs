@@ -7,6 +7,7 @@ mod grpc;
 mod http;
 mod jaeger;
 mod lifecycle;
+mod logs;
 mod lookout;
 mod overload;
 mod page;

@@ -51,6 +51,7 @@ pub(crate) fn options(directory: &TempDir) -> ServerOptions {
         jaeger_sampling: Listen::loopback(0),
         opencensus: Listen::loopback(0),
         xray: Listen::loopback(0),
+        elasticsearch: Listen::loopback(0),
         retention_age: None,
         ..ServerOptions::default()
     }

@@ -161,6 +161,25 @@ impl LogPart {
         Ok(true)
     }
 
+    /// Calls `found` with time and number of severity of each wanted record.
+    pub fn tally(&self, selection: &LogSelection, mut found: impl FnMut(u64, i32)) -> Result<(), ReadError> {
+        if let (Place::Block(segment, number), true) = (&self.place, selection.attributes.is_empty()) {
+            let start = number * crate::options::BLOCK_ROWS;
+            let rows = start..start + self.records();
+            let read = segment.times_and_severities(std::slice::from_ref(&rows), selection);
+            self.damage.pass(read)?.into_iter().for_each(|(time, severity)| found(time, severity));
+            return Ok(());
+        }
+        if let Place::Memory(held) = &self.place {
+            let wanted = held.batch.logs().filter(|log| selection.matches(*log));
+            wanted.for_each(|log| found(log.time_unix_nano(), log.severity_number()));
+            return Ok(());
+        }
+        let batch = self.read(0..self.records(), selection, false)?;
+        batch.logs().for_each(|log| found(log.time_unix_nano(), log.severity_number()));
+        Ok(())
+    }
+
     /// The wanted records among some rows. Without `fields`, what is not needed to tell time and severity may be missing.
     pub fn read(&self, rows: Range<usize>, selection: &LogSelection, fields: bool) -> Result<LogBatch, ReadError> {
         match &self.place {

@@ -90,6 +90,16 @@ impl LogSegment {
         if left.is_empty() { Ok(LogBatch::default()) } else { self.reader(&left).read(selection, fields) }
     }
 
+    /// Time and number of severity of the rows that `selection`, which asks for no attributes, means.
+    pub(crate) fn times_and_severities(
+        &self,
+        ranges: &[Range<usize>],
+        selection: &LogSelection,
+    ) -> Result<Vec<(u64, i32)>, ReadError> {
+        let left = self.reader(ranges).select(selection)?;
+        self.reader(&left).times_and_severities()
+    }
+
     /// Reads the records of a trace; there may be some of other traces among them.
     pub(crate) fn trace(&self, id: TraceId, selection: &LogSelection) -> Result<LogBatch, ReadError> {
         let rows = ranges_of(self.index.trace_rows(hash_text(&id.0))?);

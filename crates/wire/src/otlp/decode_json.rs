@@ -76,9 +76,9 @@ impl Fields for ResourceSpans<'_, '_> {
     }
 }
 
-struct Resource<'m, 'l> {
-    sink: &'m mut Sink<'l>,
-    open: &'m mut OpenResource,
+pub(super) struct Resource<'m, 'l> {
+    pub(super) sink: &'m mut Sink<'l>,
+    pub(super) open: &'m mut OpenResource,
 }
 
 impl Fields for Resource<'_, '_> {
@@ -131,9 +131,9 @@ impl Fields for ScopeSpans<'_, '_> {
     }
 }
 
-struct Scope<'m, 'l> {
-    sink: &'m mut Sink<'l>,
-    open: &'m mut OpenScope,
+pub(super) struct Scope<'m, 'l> {
+    pub(super) sink: &'m mut Sink<'l>,
+    pub(super) open: &'m mut OpenScope,
 }
 
 impl Fields for Scope<'_, '_> {
@@ -372,22 +372,22 @@ impl Fields for LinkFields<'_, '_> {
     }
 }
 
-fn id_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<HexId, A::Error> {
+pub(super) fn id_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<HexId, A::Error> {
     let text = map.next_value_seed(Text)?;
     Ok(text.map_or_else(HexId::default, |text| HexId::parse(&text)))
 }
 
-fn count_field<'de, A: MapAccess<'de>>(count: &mut u32, map: &mut A) -> Result<(), A::Error> {
+pub(super) fn count_field<'de, A: MapAccess<'de>>(count: &mut u32, map: &mut A) -> Result<(), A::Error> {
     *count = map.next_value_seed(Scalar)?.integer()?.unwrap_or(0);
     Ok(())
 }
 
-fn time_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<u64, A::Error> {
+pub(super) fn time_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<u64, A::Error> {
     Ok(map.next_value_seed(Scalar)?.integer()?.unwrap_or(0))
 }
 
 /// The number of an enum given by number or name; names nobody knows are 0, as protobuf's JSON readers have it.
-fn enum_number<E: serde::de::Error>(
+pub(super) fn enum_number<E: serde::de::Error>(
     value: &ScalarValue,
     prefix: &str,
     from_name: impl Fn(&str) -> Option<i32>,

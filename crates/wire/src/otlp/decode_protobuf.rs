@@ -14,7 +14,7 @@ use crate::sink::{AttributeCount, Sink};
 use crate::{DecodeError, Format};
 
 /// Before a span of this size the memory of the batch is looked at.
-const LARGE_SPAN_BYTES: usize = 16 << 10;
+pub(super) const LARGE_SPAN_BYTES: usize = 16 << 10;
 
 pub(crate) fn decode_protobuf(body: &[u8], sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     traces_data(sink, body).map_err(|broken| broken.refusal(Format::OtlpProtobuf, body))
@@ -49,7 +49,7 @@ fn resource_spans(sink: &mut Sink<'_>, open: &mut OpenResource, message: &[u8]) 
     Ok(())
 }
 
-fn resource(sink: &mut Sink<'_>, open: &mut OpenResource, message: &[u8]) -> Result<(), Broken> {
+pub(super) fn resource(sink: &mut Sink<'_>, open: &mut OpenResource, message: &[u8]) -> Result<(), Broken> {
     let mut cursor = Cursor::new(message);
     while let Some(field) = cursor.field()? {
         match field {
@@ -74,7 +74,7 @@ fn scope_spans(sink: &mut Sink<'_>, open: &mut OpenScope, message: &[u8]) -> Res
     Ok(())
 }
 
-fn scope(sink: &mut Sink<'_>, open: &mut OpenScope, message: &[u8]) -> Result<(), Broken> {
+pub(super) fn scope(sink: &mut Sink<'_>, open: &mut OpenScope, message: &[u8]) -> Result<(), Broken> {
     let mut cursor = Cursor::new(message);
     while let Some(field) = cursor.field()? {
         match field {

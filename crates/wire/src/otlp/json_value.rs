@@ -69,6 +69,13 @@ impl Fields for KeyValue<'_, '_> {
     }
 }
 
+/// A value that belongs to no key; none if it is `null` or empty.
+pub(super) fn lone_value<'de, A: MapAccess<'de>>(sink: &mut Sink<'_>, map: &mut A) -> Result<Value, A::Error> {
+    let mut value = AnyValue { sink, value: None };
+    map.next_value_seed(Object(&mut value))?;
+    Ok(value.value.unwrap_or_default())
+}
+
 /// The value of an attribute.
 struct AnyValue<'m, 'l> {
     sink: &'m mut Sink<'l>,

@@ -10,7 +10,7 @@ use crate::sink::{AttributeCount, NESTING_REFUSED, Sink};
 
 /// A value not yet stored. A struct of plain words rather than an enum: it lives in registers.
 #[derive(Debug, Default)]
-struct AnyValue<'a> {
+pub(super) struct AnyValue<'a> {
     kind: Kind,
     /// A boolean, an integer, or the bits of a double.
     scalar: u64,
@@ -35,7 +35,7 @@ enum Kind {
 
 impl<'a> AnyValue<'a> {
     #[inline]
-    fn merge(&mut self, message: &'a [u8]) -> Result<(), Broken> {
+    pub(super) fn merge(&mut self, message: &'a [u8]) -> Result<(), Broken> {
         let mut cursor = Cursor::new(message);
         while let Some(field) = cursor.field()? {
             match field {
@@ -88,6 +88,17 @@ impl<'a> AnyValue<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Stores a value that belongs to no key.
+    pub(super) fn store(self, sink: &mut Sink<'_>) -> Result<Value, Broken> {
+        match self.kind {
+            Kind::Str => Ok(Value::Str(sink.text(self.bytes))),
+            Kind::Int => Ok(Value::Int(self.scalar as i64)),
+            Kind::Bool => Ok(Value::Bool(self.scalar != 0)),
+            Kind::Double => Ok(Value::Double(f64::from_bits(self.scalar))),
+            Kind::Empty | Kind::Bytes | Kind::Array | Kind::Map => self.store_unusual(sink),
+        }
     }
 
     #[cold]

@@ -7,6 +7,7 @@ mod hostile;
 mod jaeger;
 mod json;
 mod limits;
+mod logs;
 mod messages;
 mod mutate;
 mod normal;

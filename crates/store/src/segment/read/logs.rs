@@ -72,6 +72,14 @@ impl LogReader<'_> {
         Ok(LogBatch { rows: Arc::new(out), bodies, received_unix_nano: received, numbers })
     }
 
+    /// Of each row.
+    pub(crate) fn times_and_severities(&self) -> Result<Vec<(u64, i32)>, ReadError> {
+        let projection = Projection::default();
+        let reader = self.common(&projection);
+        let (times, severities) = (reader.required_numbers("time")?, reader.required_numbers("severity_number")?);
+        Ok(times.into_iter().zip(severities).map(|(time, severity)| (time as u64, severity as i32)).collect())
+    }
+
     fn bodies(&self, reader: &RowReader<'_>, text: &mut TextTable, rows: &mut [LogRow]) -> Result<(), ReadError> {
         let number = |name: &str| BODY_TYPES.iter().position(|known| *known == name).map(|place| place as i32);
         let types = reader.named("body_type", number)?;
