@@ -9,6 +9,7 @@ mod jaeger;
 mod lifecycle;
 mod logs;
 mod lookout;
+mod matrix;
 mod overload;
 mod page;
 mod senders;
