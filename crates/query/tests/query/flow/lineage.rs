@@ -1,5 +1,7 @@
 //! One message with everything it became, out of the flow that it belongs to.
 
+use std::fmt::Write;
+
 use flow::lineage::lineage;
 use testkit::story;
 
@@ -14,11 +16,12 @@ fn shown(story: &str, sender: &str) -> String {
     for step in lineage(&open(&memory, sender, &[]), story::ids(sender)) {
         let of = step.of.map(|of| format!(" of {}", name(of))).unwrap_or_default();
         let from = name((step.from.trace_id, step.from.span_id));
-        text += &format!("{from} {}{of} at {}\n", step.how.name(), step.destination.name);
+        writeln!(text, "{from} {}{of} at {}", step.how.name(), step.destination.name).expect("writing to a string");
         for attempt in step.attempts {
             let to = attempt.hop.to.map(|to| name((to.trace_id, to.span_id))).unwrap_or_default();
             let failed = if attempt.failed { " failed" } else { "" };
-            text += &format!("  {to} {} {}{failed}\n", attempt.hop.attempt, attempt.hop.destination.name);
+            let (number, destination) = (attempt.hop.attempt, attempt.hop.destination.name);
+            writeln!(text, "  {to} {number} {destination}{failed}").expect("writing to a string");
         }
     }
     text
