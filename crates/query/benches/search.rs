@@ -1,4 +1,4 @@
-//! How long questions take in process, over spans in memory and over segments: `cargo bench -p query --bench search`.
+//! How long questions take in process, over spans in memory, over one segment and over a hundred: `cargo bench -p query --bench search`.
 //!
 //! The classes are those of `cargo xtask bench`, without sockets and JSON, and with one more: a filter that no index helps
 //! with. Every answer is checked against the corpus.
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use model::{Limits, TraceId};
 use query::{Field, Filter, LocalStore, Search, SpanStore, TimeRange};
-use store::{Request, Store};
-use testkit::new_store::open_in_memory;
+use store::{Request, Store, StoreOptions};
+use testkit::new_store::{NoReplay, open_in_memory};
 use testkit::rng::Rng;
 use testkit::shop::{Manifest, Shop, ShopOptions};
 use wire::Format;
@@ -19,26 +19,38 @@ use wire::Format;
 /// About a quarter of a million spans.
 const TRACES: u64 = 20_000;
 const START_UNIX_NANO: u64 = 1_795_100_000_000_000_000;
+const DAY_NS: u64 = 86_400_000_000_000;
 const LIMIT: usize = 20;
 const QUESTIONS: usize = 100;
+/// Requests of a segment where there are to be many: about a hundred.
+const REQUESTS_OF_SEGMENT: usize = 5;
+const SEAL_LIMIT: Duration = Duration::from_mins(5);
 
 fn main() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory for the bench");
     let store = Arc::new(open_in_memory(directory.path().join("data")));
-    let manifest = fill(&store);
+    let manifest = fill(&store, usize::MAX);
     let local = LocalStore::new(Arc::clone(&store));
     println!("{} spans, microseconds a question", manifest.spans);
     println!("\nin memory");
     ask_all(&local, &manifest);
-    assert!(store.seal(Duration::from_mins(5)), "not sealed");
+    assert!(store.seal(SEAL_LIMIT), "not sealed");
     println!("\nin {} segments", store.stats().segments);
     ask_all(&local, &manifest);
+    let mut options = StoreOptions::new(directory.path().join("many"));
+    options.merge_segments_min = 0;
+    let store = Arc::new(Store::open(options, &NoReplay).expect("a new directory opens"));
+    let manifest = fill(&store, REQUESTS_OF_SEGMENT);
+    assert!(store.seal(SEAL_LIMIT), "not sealed");
+    println!("\nin {} segments", store.stats().segments);
+    ask_all(&LocalStore::new(store), &manifest);
 }
 
-fn fill(store: &Store) -> Manifest {
+/// Stores the corpus, and seals whenever so many requests are stored.
+fn fill(store: &Store, seal_after: usize) -> Manifest {
     let mut shop = Shop::new(ShopOptions::new(1, TRACES, START_UNIX_NANO));
     let (tell, told) = channel();
-    let mut sent = 0;
+    let mut waiting = 0;
     for request in shop.by_ref() {
         let decoded = wire::decode(Format::OtlpProtobuf, &request.body, &Limits::DEFAULT);
         let batch = decoded.expect("what was made decodes").batch;
@@ -46,22 +58,26 @@ fn fill(store: &Store) -> Manifest {
         let tell = tell.clone();
         let request = Request { format, received_unix_nano: START_UNIX_NANO, body, batch };
         store.append(request, Box::new(move |stored| drop(tell.send(stored))));
-        sent += 1;
+        waiting += 1;
+        if waiting == seal_after {
+            told.iter().take(waiting).for_each(|stored| stored.expect("the disk takes it"));
+            assert!(store.seal(SEAL_LIMIT), "not sealed");
+            waiting = 0;
+        }
     }
-    for stored in told.iter().take(sent) {
-        stored.expect("the disk takes it");
-    }
+    told.iter().take(waiting).for_each(|stored| stored.expect("the disk takes it"));
     shop.into_manifest()
 }
 
 fn ask_all(store: &LocalStore, manifest: &Manifest) {
     let mut rng = Rng::new(5);
     let services: Vec<_> = manifest.services.iter().collect();
-    let search = |filter: Filter, matching: u64| {
-        let search = Search { filter, range: TimeRange::default(), limit: LIMIT, cursor: None };
+    let search_within = |filter: Filter, range: TimeRange, matching: u64| {
+        let search = Search { filter, range, limit: LIMIT, cursor: None };
         let found = store.search(&search).expect("what was stored can be read").hits.len();
         assert_eq!(found as u64, matching.min(LIMIT as u64));
     };
+    let search = |filter: Filter, matching: u64| search_within(filter, TimeRange::default(), matching);
     let equals = |field, value: &str| Filter::equals(field, value).expect("a filter that can be");
     let of = |service: &str| equals(Field::Service, service);
     time("trace by id", || {
@@ -95,6 +111,14 @@ fn ask_all(store: &LocalStore, manifest: &Manifest) {
     time("error", || {
         let (service, counts) = *rng.pick(&services);
         search(Filter::and([of(service), equals(Field::Status, "error")]), counts.error_traces);
+    });
+    time("an order.id that is nowhere", || {
+        let order = format!("no such order {}", rng.next_u64());
+        search(equals(Field::attribute(None, "order.id"), &order), 0);
+    });
+    time("a time without spans", || {
+        let range = TimeRange { start_unix_nano: 0, end_unix_nano: Some(START_UNIX_NANO - DAY_NS) };
+        search_within(of(services[0].0), range, 0);
     });
     time("scan for nothing", || {
         search(query::parse(r#"url.path =~ "no such path""#).expect("a query that can be"), 0);
