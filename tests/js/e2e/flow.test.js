@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Server } from '../server.js';
 import { assertAccessible } from './accessible.js';
 import { launch, withPage } from './browser.js';
-import { BATCH, ELSEWHERE, FLOW, HOSTILE, HOSTILE_FLOW, MAIL, ORDER, OTHER_ORDER, SPANS } from './flow_data.js';
+import { BATCH, ELSEWHERE, FLOW, HOSTILE, HOSTILE_FLOW, LOGS, MAIL, ORDER, OTHER_ORDER, SPANS } from './flow_data.js';
 
 let server;
 let browser;
@@ -13,6 +13,9 @@ before(async () => {
   server = await Server.start();
   browser = await launch();
   await server.send(FLOW);
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(server.url('otlp_http', '/v1/logs'), { method: 'POST', headers, body: JSON.stringify(LOGS) });
+  assert.equal(answer.status, 200, await answer.text());
 });
 after(async () => {
   await browser?.close();
@@ -164,6 +167,23 @@ describe('the other ways to look at it', () => {
     await part(page, 'span-details').waitFor();
   });
 
+  browsing('logs stand beside the flow and its spans', async (page) => {
+    // What was logged in the flow is one list in order of time, found by words, each record leading to its span; a span has its own.
+    await open(page, `/flow/${ORDER}?tab=logs`);
+    await part(page, 'log-record').first().waitFor();
+    const bodies = async () => (await part(page, 'log-record').allInnerTexts()).map((one) => one.replaceAll(/\s+/g, ' '));
+    assert.match((await bodies())[0], /\+5 ms info web-shop order taken/);
+    assert.equal(await part(page, 'log-record').count(), 3);
+    await page.getByRole('textbox', { name: 'Find in the logs' }).fill('declined');
+    await page.waitForURL(/log=declined/);
+    await page.locator('[data-testid="log-list"] > li:only-child').waitFor();
+    await part(page, 'log-record').getByRole('button').click();
+    await page.getByRole('link', { name: 'Go to its span' }).click();
+    await page.waitForURL(new RegExp(`span=${SPANS.pay1}`));
+    await part(page, 'span-details').getByTestId('log-record').waitFor();
+    assert.match(await part(page, 'span-details').getByTestId('log-record').innerText(), /card declined, trying again/);
+  });
+
   browsing('another flow is put beside it', async (page) => {
     // Where did this one wait longer? The greatest difference is first.
     await open(page, `/flow/${OTHER_ORDER}?tab=compare`);
@@ -206,11 +226,11 @@ describe('hostile text', () => {
 
 describe('in both themes', () => {
   for (const colorScheme of ['light', 'dark']) {
-    for (const [tab, address] of [['time', `?span=${SPANS.pay2}`], ['path', '?path=1'], ['lanes', '?lanes=1'], ['graph', '?tab=graph'], ['table', '?tab=table'], ['compare', `?with=${OTHER_ORDER}`]]) {
+    for (const [tab, address] of [['time', `?span=${SPANS.pay2}`], ['path', '?path=1'], ['lanes', '?lanes=1'], ['graph', '?tab=graph'], ['table', '?tab=table'], ['logs', '?tab=logs'], ['compare', `?with=${OTHER_ORDER}`]]) {
       browsing(`${tab} is accessible in ${colorScheme}`, async (page) => {
         // Contrast, names and roles hold what WCAG AA asks for.
         await open(page, `/flow/${ORDER}${address}`);
-        const ready = { time: 'span-details', path: 'span-row', lanes: 'lane-row', graph: 'graph-node', table: 'hop-row', compare: 'compare-step' }[tab];
+        const ready = { time: 'span-details', path: 'span-row', lanes: 'lane-row', graph: 'graph-node', table: 'hop-row', logs: 'log-record', compare: 'compare-step' }[tab];
         await part(page, ready).first().waitFor();
         await assertAccessible(page, `${tab} in ${colorScheme}`);
       }, { colorScheme });

@@ -90,3 +90,21 @@ export const FLOW = {
     ]),
   ],
 };
+
+const record = (body, severityNumber, after, more = {}) => ({ timeUnixNano: `${START + BigInt(after) * MS}`, severityNumber, body: { stringValue: body }, ...more });
+
+/** What was logged in the order: within a span, within the trace only, and by another service that knows nothing but the message's id. */
+export const LOGS = {
+  resourceLogs: [
+    {
+      resource: { attributes: text({ 'service.name': 'payments' }) },
+      scopeLogs: [{
+        logRecords: [
+          record('card declined, trying again', 13, 700, { traceId: ORDER, spanId: SPANS.pay1, attributes: text({ 'order.id': 'order-0' }) }),
+          record('captured <img src=x onerror="window.hacked=1">', 9, 9_200, { traceId: ORDER, spanId: SPANS.pay3 }),
+        ],
+      }],
+    },
+    { resource: { attributes: text({ 'service.name': 'web-shop' }) }, scopeLogs: [{ logRecords: [record('order taken', 9, 5, { traceId: ORDER })] }] },
+  ],
+};
