@@ -497,7 +497,9 @@ impl Engine {
         }
         let Some(identity) = identity else { return };
         let keys = self.other_keys(span, view, identity);
-        if span.parent_span_id().is_none() && keys.iter().all(Option::is_none) && span.kind() == SpanKind::CONSUMER {
+        // Who only asks for messages may get none.
+        let has_message = arrival.has(arrival::PROCESSES) || view.batch_size.is_some_and(|messages| messages > 0);
+        if has_message && span.parent_span_id().is_none() && keys.iter().all(Option::is_none) {
             self.note_stray(&arrival);
         }
         for (key, evidence) in keys.into_iter().flatten() {

@@ -347,6 +347,8 @@ fn who_lost_the_context_is_not_accused() {
     assert_eq!((short(&engine, "T30"), engine.totals().late), ("consumed mail:link".to_owned(), 0));
     traffic(&mut engine, 210..212, &["mail", "stock"]);
     traffic(&mut engine, 212..213, &["mail"]);
+    // Asking without getting anything is no receiving.
+    tell(&mut engine, 213_000, "Y1 stock consumer \"poll orders\" 213s..214s op=receive to=kafka:orders group=stock");
     engine.advance(at(400));
     assert_eq!(short(&engine, "T212"), "lost mail:link -stock");
 }
