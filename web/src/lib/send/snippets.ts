@@ -41,7 +41,9 @@ function environment(http: string): string {
   ].join("\n");
 }
 
-const TRACES_ONLY = "export OTEL_METRICS_EXPORTER=none\nexport OTEL_LOGS_EXPORTER=none";
+const BESIDE_TRACES = "export OTEL_METRICS_EXPORTER=none\nexport OTEL_LOGS_EXPORTER=otlp";
+/** Python's SDK sends what goes through its logging only when it is told to. */
+const PYTHON_LOGS = "export OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED=true";
 
 function curl(http: string): string {
   return `curl http://${http}/v1/traces -H 'Content-Type: application/json' -d '{
@@ -128,7 +130,8 @@ service:
 
 function scripted({ http }: Addresses): Sender[] {
   const settings = { caption: "Settings", code: environment(http) };
-  const only = { caption: "Settings", code: `${environment(http)}\n${TRACES_ONLY}` };
+  const both = { caption: "Settings, traces and logs", code: `${environment(http)}\n${BESIDE_TRACES}` };
+  const python = { ...both, code: `${both.code}\n${PYTHON_LOGS}` };
   return [
     {
       id: "python",
@@ -136,7 +139,7 @@ function scripted({ http }: Addresses): Sender[] {
       note: "Instruments the libraries it finds, without a change to the code.",
       blocks: [
         { caption: "Once", code: "pip install opentelemetry-distro opentelemetry-exporter-otlp\nopentelemetry-bootstrap -a install" },
-        only,
+        python,
         { caption: "Run", code: "opentelemetry-instrument python app.py" },
       ],
     },
@@ -146,7 +149,7 @@ function scripted({ http }: Addresses): Sender[] {
       note: "Instruments the libraries it finds, without a change to the code.",
       blocks: [
         { caption: "Once", code: "npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node" },
-        only,
+        both,
         { caption: "Run", code: "node --require @opentelemetry/auto-instrumentations-node/register app.js" },
       ],
     },
@@ -159,7 +162,7 @@ function scripted({ http }: Addresses): Sender[] {
           caption: "Once",
           code: "curl -LO https://github.com/open-telemetry/opentelemetry-java-instrumentation/releases/latest/download/opentelemetry-javaagent.jar",
         },
-        only,
+        both,
         { caption: "Run", code: "java -javaagent:opentelemetry-javaagent.jar -jar app.jar" },
       ],
     },
