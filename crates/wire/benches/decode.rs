@@ -1,5 +1,6 @@
 //! How long decoding takes a span, over the shop or over a directory of OTLP protobuf bodies:
-//! `cargo bench -p wire --bench decode -- [DIRECTORY [ROUNDS [protobuf|json]]]`.
+//! `cargo bench -p wire --bench decode -- [DIRECTORY [ROUNDS [protobuf|json]]]`; and, with `senders` in place of all these, over the
+//! small requests with everything in them that the tests of each protocol begin with.
 //!
 //! No statistics framework: a pass over many megabytes is steady enough. Time is this thread's CPU time, so that other work on
 //! the machine does not count; the best of several passes is the figure. The allocator is the product's.
@@ -10,9 +11,21 @@ use testkit::shop::{Shop, ShopOptions};
 use testkit::stopwatch::Stopwatch;
 use wire::{Format, decode};
 
+#[path = "../tests/wire/seeds.rs"]
+#[expect(dead_code, reason = "metrics are no spans")]
+mod seeds;
+#[path = "../tests/wire/thrift_seeds.rs"]
+mod thrift_seeds;
+
+/// How often each small request is read in a round.
+const READ_EACH: usize = 2000;
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let directory = arguments.next();
+    if directory.as_deref() == Some("senders") {
+        return senders();
+    }
     let rounds: usize = arguments.next().map_or(Ok(5), |rounds| rounds.parse())?;
     let only = arguments.next();
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
@@ -23,6 +36,30 @@ fn main() -> Result<()> {
     if wanted("json") {
         let json = bodies.iter().map(|body| to_json(body)).collect::<Result<Vec<_>>>()?;
         measure("OTLP JSON", Format::OtlpJson, &json, rounds)?;
+    }
+    Ok(())
+}
+
+/// The first request of each protocol's tests, many times.
+fn senders() -> Result<()> {
+    let all = [
+        (Format::OtlpProtobuf, seeds::otlp_protobuf()),
+        (Format::OtlpJson, seeds::otlp_json()),
+        (Format::ZipkinJson, seeds::zipkin_json()),
+        (Format::ZipkinProtobuf, seeds::zipkin_protobuf()),
+        (Format::ZipkinV1Json, seeds::zipkin_v1_json()),
+        (Format::ZipkinV1Thrift, thrift_seeds::zipkin_v1_thrift()),
+        (Format::JaegerThrift, thrift_seeds::jaeger_thrift()),
+        (Format::JaegerCompactCall, thrift_seeds::jaeger_call(true)),
+        (Format::JaegerBinaryCall, thrift_seeds::jaeger_call(false)),
+        (Format::JaegerProtobuf, seeds::jaeger_protobuf()),
+        (Format::OpenCensusProtobuf, seeds::opencensus_protobuf()),
+        (Format::XrayDatagram, seeds::xray_datagram()),
+        (Format::XrayDocuments, seeds::xray_documents()),
+    ];
+    for (format, mut bodies) in all {
+        bodies.truncate(1);
+        measure(format.name(), format, &vec![bodies.remove(0); READ_EACH], 5)?;
     }
     Ok(())
 }

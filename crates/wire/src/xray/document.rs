@@ -18,6 +18,9 @@ const PLATFORMS: [(&str, &str); 6] = [
     ("AWS::AppRunner", "aws_app_runner"),
 ];
 
+/// The largest document that is read; X-Ray itself takes 64 KB. The tree that it is read into may take a hundred times its bytes.
+const DOCUMENT_BYTES_MAX: usize = 256 << 10;
+
 /// Of which resource and trace a span is, and below which other span.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -29,9 +32,11 @@ struct Place {
 
 /// Reads a document; an error is what is wrong with it as a whole.
 pub(super) fn read(sink: &mut Sink<'_>, text: &[u8]) -> Result<(), String> {
-    if text.len() > sink.limits.span_bytes_max {
+    let bytes_max = sink.limits.span_bytes_max.min(DOCUMENT_BYTES_MAX);
+    if text.len() > bytes_max {
         sink.begin_span();
-        sink.refuse_large_span(text.len());
+        let problem = format_args!("{} bytes, at most {bytes_max} are accepted", text.len());
+        sink.refuse_span(Reason::SpanTooLarge, problem);
         return Ok(());
     }
     let document: Json =

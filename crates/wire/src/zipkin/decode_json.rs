@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::intake::Intake;
-use super::record::{Annotation, Endpoint, Record};
+use super::record::{Annotation, Endpoint, Record, push_part};
 use crate::json_read::{Elements, Fields, List, Object, Scalar, ScalarValue, Text, read_body, skip};
 use crate::report::Report;
 use crate::sink::Sink;
@@ -79,7 +79,7 @@ impl Elements for Vec<Annotation> {
     fn element<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         let mut annotation = Annotation::default();
         Object(&mut annotation).deserialize(deserializer)?;
-        self.push(annotation);
+        push_part(self, annotation);
         Ok(())
     }
 }
@@ -101,7 +101,7 @@ impl Fields for Tags<'_> {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         // Values are strings; some senders write numbers and booleans as such.
         let value = map.next_value_seed(TagValue)?;
-        self.0.push((name.as_bytes().to_owned(), value));
+        push_part(self.0, (name.as_bytes().to_owned(), value));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 
 use super::decode_json::{TagValue, bytes_field};
 use super::intake::Intake;
+use super::record::push_part;
 use super::v1::{AnnotationV1, BinaryAnnotation, SpanV1};
 use crate::json_read::{Elements, Fields, List, Object, read_body};
 use crate::report::Report;
@@ -47,7 +48,7 @@ impl Elements for Vec<AnnotationV1> {
     fn element<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         let mut annotation = AnnotationV1::default();
         Object(&mut annotation).deserialize(deserializer)?;
-        self.push(annotation);
+        push_part(self, annotation);
         Ok(())
     }
 }
@@ -68,7 +69,7 @@ impl Elements for Vec<BinaryAnnotation> {
     fn element<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         let mut pair = BinaryAnnotation::default();
         Object(&mut pair).deserialize(deserializer)?;
-        self.push(pair);
+        push_part(self, pair);
         Ok(())
     }
 }

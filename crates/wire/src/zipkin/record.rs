@@ -2,6 +2,20 @@
 
 use model::{SpanId, TraceId};
 
+/// Annotations, tags and binary annotations of one span that are read, each. A span with more has more than the largest span that is kept
+/// ([`Record::size`], [`super::v1::SpanV1::size`]), so that it is refused whatever else comes; a few bytes could otherwise take many times
+/// their room.
+pub(super) const PARTS_READ_MAX: usize = (1 << 20) / SMALLEST_PART_BYTES + 1;
+/// What a part counts for in the size of a span, at least.
+const SMALLEST_PART_BYTES: usize = 6;
+
+/// Adds a part that was read, unless there are too many.
+pub(super) fn push_part<T>(parts: &mut Vec<T>, part: T) {
+    if parts.len() < PARTS_READ_MAX {
+        parts.push(part);
+    }
+}
+
 /// A span in Zipkin's words.
 #[derive(Debug, Default)]
 pub(super) struct Record {
@@ -83,7 +97,7 @@ impl Record {
         let endpoint =
             |endpoint: &Endpoint| endpoint.service_name.len() + endpoint.ipv4.len() + endpoint.ipv6.len() + 8;
         let annotations: usize = self.annotations.iter().map(|annotation| annotation.value.len() + 12).sum();
-        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len() + SMALLEST_PART_BYTES).sum();
         self.name.len() + endpoint(&self.local) + endpoint(&self.remote) + annotations + tags + 64
     }
 }

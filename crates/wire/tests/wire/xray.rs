@@ -47,6 +47,11 @@ fn what_is_refused_is_counted() {
     assert_eq!((decoded.batch.len(), decoded.report.count(Reason::InvalidTraceId)), (0, 1));
     let decoded = datagram(r#"{"name":"s","id":"7","trace_id":"1-581cf771-a006649127e371903a2de979","start_time":1}"#);
     assert_eq!((decoded.batch.len(), decoded.report.count(Reason::InvalidSpanId)), (0, 1));
+    let large = format!(
+        r#"{{"trace_id":"1-581cf771-a006649127e371903a2de979","metadata":{{"a":[{}1]}}}}"#,
+        "{\"\":0},".repeat(50_000)
+    );
+    assert_eq!(datagram(&large).report.count(Reason::SpanTooLarge), 1);
     let body = r#"{"TraceSegmentDocuments":["not JSON","{\"name\":\"s\",\"id\":\"70de5b6f19ff9a0a\",\"trace_id\":\"1-581cf771-a006649127e371903a2de979\"}"]}"#;
     let decoded = decode(Format::XrayDocuments, body.as_bytes(), &Limits::DEFAULT).unwrap();
     assert_eq!((decoded.batch.len(), decoded.report.received_spans, decoded.report.rejected_spans()), (1, 2, 1));

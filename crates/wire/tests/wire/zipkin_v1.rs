@@ -2,7 +2,7 @@
 
 use model::Limits;
 use serde_json::{Value, json};
-use wire::{Format, decode};
+use wire::{Format, Reason, decode};
 
 use crate::normal::of_batch;
 use crate::{seeds, thrift_seeds};
@@ -57,4 +57,19 @@ fn local_work_has_no_kind() {
         {"key": "lc", "value": "", "endpoint": {"serviceName": "worker"}}, {"key": "k", "value": "v"}]}]));
     assert_eq!(spans[0]["localEndpoint"]["serviceName"], "worker");
     assert_eq!((&spans[0]["kind"], &spans[0]["tags"]), (&Value::Null, &json!({"k": "v"})));
+}
+
+#[test]
+fn many_small_parts_take_little_memory() {
+    // Guarantees that a span of very many empty parts is refused for its size, in both versions, and does not spoil the others.
+    let parts = vec!["{}"; 400_000].join(",");
+    for (format, name) in [
+        (Format::ZipkinV1Json, "binaryAnnotations"),
+        (Format::ZipkinV1Json, "annotations"),
+        (Format::ZipkinJson, "annotations"),
+    ] {
+        let body = format!(r#"[{{"traceId":"1","id":"2","{name}":[{parts}]}},{{"traceId":"1","id":"3"}}]"#);
+        let decoded = decode(format, body.as_bytes(), &Limits::DEFAULT).unwrap();
+        assert_eq!((decoded.batch.len(), decoded.report.count(Reason::SpanTooLarge)), (1, 1), "{name}");
+    }
 }
