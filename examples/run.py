@@ -76,7 +76,7 @@ def place(url, order):
 def sell(shop, orders, every_s, told_to_stop):
     """Places orders, so many or until told to stop, and says where their flows are."""
     number = 0
-    while number != orders and not told_to_stop.is_set():
+    while (orders == 0 or number < orders) and not told_to_stop.is_set():
         number += 1
         order = {"id": f"{number}-{random.randrange(10**6)}"}
         if number % TROUBLE_EVERY == 0:

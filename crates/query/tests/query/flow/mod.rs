@@ -4,5 +4,6 @@ mod disk;
 mod golden;
 mod limits;
 mod lineage;
+mod missing;
 mod properties;
 mod show;
