@@ -13,6 +13,7 @@ mod effort;
 mod golden;
 mod kill;
 mod load;
+mod logs;
 mod malformed;
 mod memory;
 mod network;

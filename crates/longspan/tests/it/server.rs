@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// Starting includes replaying the log; a test's log is small, a test machine may be slow.
 const START_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
-const ADDRESS_FLAGS: [&str; 12] = [
+const ADDRESS_FLAGS: [&str; 13] = [
     "--otlp-grpc",
     "--otlp-http",
     "--api",
