@@ -178,6 +178,13 @@ describe('with a shop', () => {
     { failing: [404] },
   );
 
+  browsing('a destination that nobody has used says so', async (page) => {
+    // A mistyped address ends in a clear message, not in an exception.
+    await page.goto(destination('kafka:nothing'));
+    await part(page, 'empty-state').waitFor();
+    assert.match(await part(page, 'empty-state').innerText(), /not known/);
+  });
+
   browsing('the map joins services and destinations', async (page) => {
     // Boxes for all of them; choosing one shows its neighbours, with the keyboard alone, and the choice is in the address.
     await page.goto('/map');

@@ -1,5 +1,5 @@
 // Shapes and questions of destinations, messages, the map and what is expected, as docs/api.md writes them down.
-import { get, type Params } from "./client";
+import { ApiError, get, type Params } from "./client";
 import type { Page } from "./types";
 
 export interface Quantiles {
@@ -163,11 +163,17 @@ export interface Service {
   series: ServiceStep[];
 }
 
+/** A destination nobody has used is answered with null; here it is not found, as everything else that is not there. */
+async function destination(key: string, params: Params, signal?: AbortSignal): Promise<DestinationDetail> {
+  const answer = await get<Omit<DestinationDetail, "destination"> & { destination: Destination | null }>(`/api/destinations/${encodeURIComponent(key)}`, params, signal);
+  if (answer.destination === null) throw new ApiError(404, "not_found", `Nothing is known to have been sent to ${key}, or received from it`, null, null);
+  return { ...answer, destination: answer.destination };
+}
+
 export const messaging = {
   services: (scope: Params, signal?: AbortSignal) => get<Page<Service>>("/api/services", scope, signal),
   destinations: (scope: Params, signal?: AbortSignal) => get<Page<Destination>>("/api/destinations", scope, signal),
-  destination: (key: string, params: Params, signal?: AbortSignal) =>
-    get<DestinationDetail>(`/api/destinations/${encodeURIComponent(key)}`, params, signal),
+  destination,
   messages: (params: Params, signal?: AbortSignal) => get<Page<Message>>("/api/messages", params, signal),
   message: (id: string, signal?: AbortSignal) => get<Message>(`/api/messages/${encodeURIComponent(id)}`, {}, signal),
   deadLetters: (destination: string, scope: Params, signal?: AbortSignal) => get<DeadLetters>("/api/dead-letters", { destination, ...scope }, signal),

@@ -14,6 +14,7 @@ describe("a selection on the heat map", () => {
     expect(selection).toEqual({ start: "1700000002000000000", end: "1700000006000000000", minNs: 2000, maxNs: 3999 });
     expect(readSelection(writeSelection(selection))).toEqual(selection);
     expect(readSelection("5-1_0-")).toBeNull();
+    expect(readSelection("1-5_9-8")).toBeNull();
     expect(readSelection("x")).toBeNull();
   });
 

@@ -21,7 +21,8 @@ export function readSelection(text: string): Selection | null {
   const match = /^(\d{1,20})-(\d{1,20})_(\d{1,16})-(\d{0,16})$/.exec(text);
   const [, start, end, min, max] = match ?? [];
   if (start === undefined || end === undefined || min === undefined || BigInt(start) >= BigInt(end)) return null;
-  return { start, end, minNs: Number(min), maxNs: max === "" || max === undefined ? null : Number(max) };
+  const [minNs, maxNs] = [Number(min), max === "" || max === undefined ? null : Number(max)];
+  return maxNs !== null && maxNs < minNs ? null : { start, end, minNs, maxNs };
 }
 
 /** Columns and rows of a map, both ends included, in any order. */
