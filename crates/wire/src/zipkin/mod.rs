@@ -1,4 +1,4 @@
-//! Zipkin: v2 as JSON and as protobuf (`zipkin2.proto3.ListOfSpans`), and v1 as JSON and Thrift, which [`v1`] makes v2 of.
+//! Zipkin: v2 as JSON and as protobuf (`zipkin2.proto3.ListOfSpans`), and v1 as JSON and Thrift, which `v1` makes v2 of.
 //!
 //! Where Zipkin's words have a place in the model they go there, both ways:
 //!
