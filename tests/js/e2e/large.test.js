@@ -78,7 +78,7 @@ test('opens soon and scrolls without stalling', () =>
     const tasks = tasksOf(trace.traceEvents);
     const worst = Math.max(0, ...tasks);
     assert.ok(tasks.length > SCROLLS / 4, `only ${tasks.length} tasks were traced`);
-    if (process.env.LONGSPAN_SAY) console.log({ firstMs, allMs, served, worst, tasks: tasks.length });
+    if (process.env.LONGSPAN_SAY) console.log(JSON.stringify({ firstMs, allMs, served, worst, tasks: tasks.length }));
     assert.ok(worst < TASK_MS, `a task of ${worst.toFixed(1)} ms while scrolling`);
     // Few rows exist, however many there are.
     assert.ok((await page.getByTestId('span-row').count()) < 120);
