@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use flow::{Bindings, Engine, EngineOptions};
+use flow::destination::Bindings;
+use flow::engine::{Engine, EngineOptions};
 use testkit::forged::Forged;
 
 const CHECKSUM_BYTES: usize = 8;

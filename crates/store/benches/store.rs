@@ -81,7 +81,8 @@ fn measure(place: &Path, corpus: &Corpus) {
 fn merge(place: &Path, corpus: &Corpus) {
     let directory = tempfile::tempdir_in(place).expect("the place can be written to");
     let mut options = StoreOptions::new(directory.path().join("data"));
-    options.memtable_bytes_max = 4 << 30;
+    // Some 128 times a piece, so that all pieces are in the middle of the same tier, between a 64th and a 256th of it.
+    options.memtable_bytes_max = 640 << 20;
     options.merge_segments_min = PIECES;
     let store = Store::open(options, &NoReplay).expect("a new directory opens");
     for piece in corpus.requests.chunks(corpus.requests.len().div_ceil(PIECES)) {

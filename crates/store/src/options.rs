@@ -88,7 +88,7 @@ impl StoreOptions {
             durability: Durability::Fsync,
             memtable_bytes_max: 48 << 20,
             page_cache_bytes: 48 << 20,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 40 << 20,
             merge_segments_min: MERGE_SEGMENTS_MIN,
             wal_bytes_max: 4 << 30,
             retention_age_ns: None,

@@ -313,7 +313,8 @@ impl Index {
 
     /// What the segment has to offer for completion.
     pub(crate) fn catalog(&self) -> Result<Catalog, ReadError> {
-        let catalog = self.cached(SectionKind::Catalog)?;
+        // Read once for the sum of all, see [`crate::catalog::SealedCatalog`].
+        let catalog = self.section(SectionKind::Catalog)?;
         serde_json::from_slice(&catalog).map_err(|error| ReadError::corrupt(self.path(), error))
     }
 

@@ -97,3 +97,21 @@ fn a_disk_that_cannot_sync_is_not_written_to_any_more() {
     ledger.assert(&store, "after the disk is well again");
     ledger.assert(&world.power_cut(1).open().unwrap(), "after a power cut");
 }
+
+#[test]
+fn a_request_that_is_sent_again_is_sealed_once() {
+    // Guarantees that of requests that came again before they were sealed each span is on disk once, and that every record that was too many
+    // is counted.
+    let world = World::new(3);
+    let store = world.open().unwrap();
+    let mut ledger = Ledger::default();
+    for number in 1..=3 {
+        ledger.append(&store, 20).unwrap();
+        ledger.repeat(&store, number).unwrap();
+        ledger.repeat(&store, 1).unwrap();
+    }
+    assert!(seal(&world, &store));
+    assert_eq!(store.stats().spans, 60);
+    assert!(until(|| store.metrics().duplicates_dropped.get() == 120), "{:?}", store.metrics());
+    ledger.assert(&store, "after they were sealed");
+}

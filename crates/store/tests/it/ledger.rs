@@ -122,6 +122,16 @@ impl Ledger {
         Sent { number, answer }
     }
 
+    /// Sends a batch once more, as a sender whose answer was lost, and waits for the answer.
+    pub(crate) fn repeat(&mut self, store: &Store, number: u64) -> Result<(), AppendError> {
+        let spans = self.sent[&number].0;
+        let (send, answer) = mpsc::channel();
+        let (body, batch) = (body(number, spans, 0), numbered_batch(number, spans));
+        let request = Request { format: 1, received_unix_nano: RECEIVED, body, batch };
+        store.append(request, Box::new(move |result| drop(send.send(result))));
+        self.settle(&Sent { number, answer })
+    }
+
     /// Waits for an answer and notes it. Every append is answered.
     pub(crate) fn settle(&mut self, sent: &Sent) -> Result<(), AppendError> {
         let result = sent.answer.recv_timeout(LONG).expect("every append is answered");
