@@ -142,7 +142,7 @@ impl<'s, S: Source> Run<'s, S> {
         if !self.needed.is_possible(has_errors, &may_contain)? {
             return Ok(None);
         }
-        self.search.filter.narrowed(has_errors, &may_contain)
+        self.search.filter.narrowed(has_errors, &may_contain, &|level, key| part.may_have_key(level, key))
     }
 
     /// What spans of this page have, of those below a bound that a filter means.

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use model::{SpanBatch, TraceId};
+use model::{Level, SpanBatch, TraceId};
 use store::{Projection, Selection, ServiceBounds, Snapshot};
 
 use crate::contract::QueryError;
@@ -53,6 +53,12 @@ pub trait Part {
 
     /// Whether a record may have this pair, see [`model::attributes::pair_hash`]; false only if none has.
     fn may_contain(&self, pair_hash: u64) -> Result<bool, QueryError>;
+
+    /// Whether an attribute of a record may have this key at this level; false only if none has.
+    fn may_have_key(&self, level: Level, key: &str) -> bool {
+        let _ = (level, key);
+        true
+    }
 
     /// The records with at least what is asked for filled in.
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError>;
@@ -107,6 +113,10 @@ impl Part for store::Part {
 
     fn may_contain(&self, pair_hash: u64) -> Result<bool, QueryError> {
         Ok(store::Part::may_contain(self, pair_hash)?)
+    }
+
+    fn may_have_key(&self, level: Level, key: &str) -> bool {
+        store::Part::may_have_key(self, level, key)
     }
 
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{SpanBatch, TraceId};
+use model::{Level, SpanBatch, TraceId};
 use store::{Projection, Selection, ServiceBounds};
 
 use crate::contract::QueryError;
@@ -92,6 +92,10 @@ impl<P: Part> Part for Stoppable<P> {
     fn may_contain(&self, pair_hash: u64) -> Result<bool, QueryError> {
         self.stop.check()?;
         self.source.may_contain(pair_hash)
+    }
+
+    fn may_have_key(&self, level: Level, key: &str) -> bool {
+        self.source.may_have_key(level, key)
     }
 
     fn read(&self, projection: &Projection) -> Result<Arc<SpanBatch>, QueryError> {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::text::hash_text;
-use model::{BatchMerger, Source, SpanBatch, SpanId, TraceId};
+use model::{BatchMerger, Level, Source, SpanBatch, SpanId, TraceId};
 
 use crate::catalog::{Catalog, SealedCatalog};
 use crate::damage::Damage;
@@ -364,6 +364,14 @@ impl Part {
                 Ok(damage.pass(may)?.unwrap_or(true))
             }
             Kind::Memory(_) => Ok(true),
+        }
+    }
+
+    /// Whether an attribute here may have a key at a level; false only if none has.
+    pub fn may_have_key(&self, level: Level, key: &str) -> bool {
+        match &self.0 {
+            Kind::Block { segment, .. } => segment.index.may_have_key(level, key),
+            Kind::Memory(held) => held.batch.text.find(key.as_bytes()).is_some(),
         }
     }
 

@@ -69,13 +69,15 @@ impl Filter {
     }
 
     /// A filter that means the same spans of a part, without what no span of it has, by `has_errors` and `may_contain` as in
-    /// [`Needed::is_possible`]. Nothing if it means none.
+    /// [`Needed::is_possible`], and by the keys that `may_have_key` denies: a filter over pairs says yes wrongly once in 256 times, and a tag
+    /// at any level asks for five. Nothing if it means none.
     pub fn narrowed<E>(
         &self,
         has_errors: Option<bool>,
         may_contain: &dyn Fn(u64) -> Result<bool, E>,
+        may_have_key: &dyn Fn(Level, &str) -> bool,
     ) -> Result<Option<Filter>, E> {
-        let narrow = |part: &Filter| part.narrowed(has_errors, may_contain);
+        let narrow = |part: &Filter| part.narrowed(has_errors, may_contain, may_have_key);
         Ok(match self {
             Filter::All | Filter::Exists(_) => Some(self.clone()),
             Filter::Not(inner) => Some(narrow(inner)?.map_or(Filter::All, Filter::negate)),
@@ -91,7 +93,7 @@ impl Filter {
                 let mut left = Vec::new();
                 for level in Level::ALL {
                     let field = Field::attribute(Some(level), key);
-                    if equality(&field, value).is_possible(has_errors, may_contain)? {
+                    if may_have_key(level, key) && equality(&field, value).is_possible(has_errors, may_contain)? {
                         left.push(Filter::Compare { field, op: Op::Equal, value: value.clone() });
                     }
                 }

@@ -1,5 +1,6 @@
 //! The local store: the same answers as the plain reading, from memory and from sealed segments.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -39,8 +40,10 @@ fn hours(range: TimeRange) -> TimeRange {
 
 /// Stores a batch and waits until it can be found.
 pub(crate) fn append(store: &Store, batch: SpanBatch) {
+    static BODIES: AtomicU64 = AtomicU64::new(0);
     let (done, stored) = mpsc::channel();
-    let body = Bytes::from_static(b"as received");
+    // Each request is one of its own, however alike their spans are.
+    let body = Bytes::from(BODIES.fetch_add(1, Ordering::Relaxed).to_string());
     let tell = move |result| done.send(result).expect("the test waits");
     store.append(Request { format: 1, received_unix_nano: 100, body, batch }, Box::new(tell));
     stored.recv().expect("the store answers").expect("the store has room");

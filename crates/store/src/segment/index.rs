@@ -12,10 +12,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::Level;
 use model::text::hash_text;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::Catalog;
+use crate::catalog::{CATALOG_ENTRIES_MAX, Catalog};
 use crate::disk::Located;
 use crate::error::ReadError;
 use crate::filenames;
@@ -246,6 +247,8 @@ pub(crate) struct Index {
     services: Vec<Option<BlockServices>>,
     pieces: [Arc<[u64]>; PIECE_FILES.len()],
     trace_filter: Vec<u8>,
+    /// Hashes of the keys that attributes have, with their levels; sorted. None if the catalog has no room for all.
+    keys: Option<Vec<u64>>,
     cache: Arc<PageCache>,
     /// The segment's number, for the cache.
     number: u64,
@@ -270,6 +273,7 @@ impl Index {
             services: Vec::new(),
             pieces: std::array::from_fn(|_| Arc::from([])),
             trace_filter: Vec::new(),
+            keys: None,
             cache,
             number,
         };
@@ -282,8 +286,13 @@ impl Index {
         index.trace_filter = index.section(SectionKind::TraceFilter)?;
         // Damage is to be found now, and what is sound is to be read when it is asked for.
         let catalog: Result<Catalog, _> = serde_json::from_slice(&index.section(SectionKind::Catalog)?);
-        catalog.map_err(|error| ReadError::corrupt(index.path(), error))?;
+        index.keys = keys_of(&catalog.map_err(|error| ReadError::corrupt(index.path(), error))?);
         Ok(index)
+    }
+
+    /// Whether an attribute may have a key at a level; false only if none has.
+    pub(crate) fn may_have_key(&self, level: Level, key: &str) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.binary_search(&key_hash(level, key)).is_ok())
     }
 
     fn path(&self) -> PathBuf {
@@ -357,6 +366,21 @@ impl Index {
     pub(crate) fn link_rows(&self, id_hash: u64) -> Result<Vec<Place>, ReadError> {
         Ok(self.table(SectionKind::LinkRows)?.find(id_hash))
     }
+}
+
+/// The keys of a catalog, if it has all there are.
+fn keys_of(catalog: &Catalog) -> Option<Vec<u64>> {
+    if catalog.keys.len() >= CATALOG_ENTRIES_MAX {
+        return None;
+    }
+    let mut keys: Vec<u64> = catalog.keys.keys().map(|key| key_hash(key.level, &key.key)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Some(keys)
+}
+
+fn key_hash(level: Level, key: &str) -> u64 {
+    hash_text(key.as_bytes()).wrapping_add(level as u64)
 }
 
 pub(super) fn read_sections(file: &Located) -> Result<Vec<Section>, ReadError> {

@@ -61,6 +61,10 @@ fn assert_parts(snapshot: &Snapshot, reference: &ReferenceStore, when: &str) {
             for hash in hashes_of(span) {
                 assert!(part.may_contain(hash).unwrap(), "a filter denies what is there, {when}");
             }
+            for (level, key) in keys_of(span) {
+                assert!(part.may_have_key(level, &key), "{key} is denied {when}");
+            }
+            assert!(!part.may_have_key(Level::Span, "a key that nobody has"));
             forms.entry(span.key()).or_insert_with(Vec::new).push(normal_form(span));
         }
     }
@@ -69,6 +73,19 @@ fn assert_parts(snapshot: &Snapshot, reference: &ReferenceStore, when: &str) {
     for (key, span) in expected {
         assert!(forms[&key].contains(&normal_form(span)), "span {key:?} {when}");
     }
+}
+
+fn keys_of(span: model::SpanRef<'_>) -> Vec<(Level, String)> {
+    let batch = span.batch;
+    let mut keys: Vec<(Level, String)> = span.attributes().map(|pair| (Level::Span, pair.key.to_owned())).collect();
+    let resource = batch.attributes_of_resource(span.resource());
+    keys.extend(resource.map(|pair| (Level::Resource, pair.key.to_owned())));
+    keys.extend(batch.attributes_of_scope(span.scope()).map(|pair| (Level::Scope, pair.key.to_owned())));
+    let events = span.events().flat_map(model::EventRef::attributes);
+    keys.extend(events.map(|pair| (Level::Event, pair.key.to_owned())));
+    let links = span.links().flat_map(model::LinkRef::attributes);
+    keys.extend(links.map(|pair| (Level::Link, pair.key.to_owned())));
+    keys
 }
 
 fn hashes_of(span: model::SpanRef<'_>) -> Vec<u64> {
