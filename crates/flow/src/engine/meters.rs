@@ -1,4 +1,4 @@
-//! [`Meters`]: what is counted for monitoring systems, from the beginning on and never taken back: spans by service and name, calls and
+//! `Meters`: what is counted for monitoring systems, from the beginning on and never taken back: spans by service and name, calls and
 //! messages between services, how long messages waited, and what became late, lost and dead.
 //!
 //! Labels come from spans, so each table is bounded; what no longer fits is counted under `(other)`. Everything is written down with

@@ -1,4 +1,4 @@
-//! [`Promises`]: what is declared to follow on something, over however many messages: `after POST /order, email is sent within 5m`.
+//! `Promises`: what is declared to follow on something, over however many messages: `after POST /order, email is sent within 5m`.
 //!
 //! A span of the wanted name makes a promise in its trace. The promise goes on wherever a message of one of its traces is received in
 //! another trace, and is kept when what it waits for happens in one of them. Hops and what happened are remembered for a while, so

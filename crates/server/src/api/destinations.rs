@@ -444,7 +444,7 @@ pub async fn expectations(
     State(app): State<Arc<App>>,
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Result<Json<ExpectationsAnswer>, ApiError> {
-    Ok(Json(app.look_out("expectations", |engine| ExpectationsAnswer::of(engine)).await?))
+    Ok(Json(app.look_out("expectations", ExpectationsAnswer::of).await?))
 }
 
 /// Declarations.
@@ -473,7 +473,7 @@ pub async fn declare(
     set.map_err(|message| {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_written", message, "the server's log says why")
     })?;
-    Ok(Json(app.look_out("expectations", |engine| ExpectationsAnswer::of(engine)).await?))
+    Ok(Json(app.look_out("expectations", ExpectationsAnswer::of).await?))
 }
 
 fn rule(text: &str) -> Result<Rule, ApiError> {
