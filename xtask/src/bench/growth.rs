@@ -79,10 +79,10 @@ mod tests {
                 writeln!(text, "{part}.{name} {}", if part == "once" { 2.0 } else { 3.0 }).unwrap();
             }
         }
-        for part in ["once", "oldest", "newest", "any"] {
+        for (part, ms) in [("once", 2.0), ("oldest", 2.0), ("newest", 4.0), ("any", 2.0)] {
             for (class, _) in CLASSES.iter().filter(|class| part != "any" || class.0 != "order_id") {
                 for of in ["p50_ms", "p99_ms", "cpu_ms"] {
-                    writeln!(text, "{part}.{class}.{of} {}", if part == "newest" { 4.0 } else { 2.0 }).unwrap();
+                    writeln!(text, "{part}.{class}.{of} {ms}").unwrap();
                 }
             }
         }

@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(trace_id("0AF76519-16cd-43dd-8448-eb211c80319c"), trace);
         assert_eq!(trace_id("1-0af76519-16cd43dd8448eb211c80319c"), trace);
         assert_eq!(trace_id(&format!("projects/p/traces/{TRACE}")), trace);
-        assert_eq!(trace_id(SPAN).map(|id| id.to_string()), Some(format!("{:0>32}", SPAN)));
+        assert_eq!(trace_id(SPAN).map(|id| id.to_string()), Some(format!("{SPAN:0>32}")));
         for text in ["", "none", "00000000000000000000000000000000", "0af7651916cd43dd8448eb211c80319", "zz"] {
             assert_eq!(trace_id(text), None, "{text}");
         }
