@@ -2,7 +2,7 @@
 //!
 //! A log record has a time, a resource, a scope and attributes, as a span has; so its row is a row of a [`SpanBatch`], and what
 //! decodes, keeps and stores spans does the same for logs. What each field of that row means for a log is said here and
-//! nowhere else: read logs through [`LogRef`], make them with [`LogBatch::push`].
+//! nowhere else: read logs through [`LogRef`], make them with [`LogRow`].
 //!
 //! Beside the rows a log has a body, and a place: the instant its request was received and its number in the request. The
 //! place never changes, and tells two records of the same instant apart.

@@ -314,15 +314,21 @@ fn the_document_describes_every_route() {
     let documented = [
         "/api/attributes/keys",
         "/api/attributes/values",
+        "/api/dead-letters",
         "/api/destinations",
         "/api/destinations/{key}",
         "/api/expectations",
         "/api/flows/{trace_id}",
+        "/api/flows/{trace_id}/logs",
         "/api/flows/{trace_id}/spans",
+        "/api/logs",
+        "/api/logs/histogram",
         "/api/map",
         "/api/messages",
         "/api/messages/{id}",
         "/api/operations",
+        "/api/search/explain",
+        "/api/search/heatmap",
         "/api/services",
         "/api/snapshots",
         "/api/status",
@@ -343,10 +349,16 @@ fn the_document_describes_every_route() {
     let want =
         ["q", "service", "name", "kind", "status", "min_duration", "max_duration", "start", "end", "limit", "cursor"];
     assert_eq!(names, want);
-    let plain = |path: &&&str| !path.contains('{') && !path.contains("operations") && !path.contains("values");
-    for path in documented.iter().filter(plain).filter(|path| document["paths"][**path].get("get").is_some()) {
-        assert_eq!(server.get("api", path).status, 200, "{path}");
+    let mut asked = 0;
+    for path in documented.iter().filter(|path| document["paths"][**path].get("get").is_some()) {
+        let parameters = document["paths"][*path]["get"]["parameters"].as_array();
+        let needs_some = parameters.is_some_and(|all| all.iter().any(|parameter| parameter["required"] == true));
+        if !needs_some {
+            assert_eq!(server.get("api", path).status, 200, "{path}");
+            asked += 1;
+        }
     }
+    assert!(asked > 8, "{asked} routes were asked");
 }
 
 fn collect_references(value: &Value, found: &mut Vec<String>) {

@@ -1,7 +1,7 @@
 //! Senders' log records to [`model::LogBatch`]: the step *decode* for logs.
 //!
 //! Records come as OTLP, as lines of JSON, and in what log shippers send to Elasticsearch. All of them end in [`LogSink`], which
-//! is the [`Sink`] of spans with a body beside each row, so that limits and counts are the same.
+//! is the [`crate::sink::Sink`] of spans with a body beside each row, so that limits and counts are the same.
 //!
 //! Deliberately absent: clocks (a record without a time gets one from `server`'s *admit*).
 

@@ -1,4 +1,4 @@
-//! `LogsData` from JSON, with the same result as from the protobuf of the same data and the leniency of [`super::decode_json`].
+//! `LogsData` from JSON, with the same result as from the protobuf of the same data and the leniency of [`super::decode_json()`].
 
 use model::log::severity_number;
 use model::{Level, LogRow};

@@ -1,4 +1,4 @@
-//! `LogsData` from protobuf into columns, the way [`super::decode_protobuf`] reads spans.
+//! `LogsData` from protobuf into columns, the way [`super::decode_protobuf()`] reads spans.
 //!
 //! Field numbers are those of `opentelemetry/proto/logs/v1/logs.proto`. A record without ids is as good as one with them; ids of
 //! a wrong length are counted, and the record is kept without.
