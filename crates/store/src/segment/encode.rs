@@ -213,7 +213,6 @@ impl Encoder {
             let values = part.values.len();
             column.values.put(part.values, &mut self.raw);
             entries += part.entries.len();
-            entries += part.entries.len();
             pages.push(RawPage {
                 kind: PageKind::Data,
                 data: from..self.raw.len(),
