@@ -6,14 +6,17 @@ use anyhow::Result;
 use std::fmt::Write;
 
 /// Name of a figure of ingest, and how it is called.
-const INGEST: [(&str, &str, usize); 6] = [
+const INGEST: [(&str, &str, usize); 5] = [
     ("cpu_s_per_mspan_settled", "server CPU-s per million spans, until settled", 2),
     ("spans_per_s", "spans/s until the last OK", 0),
     ("request_p99_ms", "request p99 ms", 1),
-    ("peak_rss_mib", "peak resident memory so far, MiB", 0),
-    ("peak_anon_mib", "… of it no mapped files", 0),
+    ("peak_rss_mib", "peak resident memory, with questions after the first pass, MiB", 0),
     ("disk_bytes_per_span", "bytes on disk per span added", 1),
 ];
+
+/// The same of a server that is only loaded.
+const ALONE: [(&str, &str); 2] =
+    [("peak_rss_mib", "peak resident memory, load alone, MiB"), ("peak_anon_mib", "… of it no mapped files")];
 
 /// Classes of questions.
 const CLASSES: [(&str, &str); 8] = [
@@ -36,6 +39,10 @@ pub(super) fn table(results: &Results, times: u64) -> Result<String> {
         let (once, more) = (results.get(&format!("once.{name}"))?, results.get(&format!("more.{name}"))?);
         let (shown_once, shown_more) = (grouped(once, decimals), grouped(more, decimals));
         writeln!(text, "| {what} | {shown_once} | {shown_more} | {:.2} |", more / once)?;
+    }
+    for (name, what) in ALONE {
+        let (once, more) = (results.get(&format!("alone_once.{name}"))?, results.get(&format!("alone_more.{name}"))?);
+        writeln!(text, "| {what} | {once:.0} | {more:.0} | {:.2} |", more / once)?;
     }
     writeln!(
         text,
@@ -79,6 +86,9 @@ mod tests {
                 writeln!(text, "{part}.{name} {}", if part == "once" { 2.0 } else { 3.0 }).unwrap();
             }
         }
+        for (name, _) in ALONE {
+            writeln!(text, "alone_once.{name} 200\nalone_more.{name} 250").unwrap();
+        }
         for (part, ms) in [("once", 2.0), ("oldest", 2.0), ("newest", 4.0), ("any", 2.0)] {
             for (class, _) in CLASSES.iter().filter(|class| part != "any" || class.0 != "order_id") {
                 for of in ["p50_ms", "p99_ms", "cpu_ms"] {
@@ -89,6 +99,7 @@ mod tests {
         let table = table(&Results::parse(&text).unwrap(), 10).unwrap();
         assert!(table.contains("| up to 20.0 million |"), "{table}");
         assert!(table.contains("| server CPU-s per million spans, until settled | 2.00 | 3.00 | 1.50 |"), "{table}");
+        assert!(table.contains("| peak resident memory, load alone, MiB | 200 | 250 | 1.25 |"), "{table}");
         assert!(table.contains("| – | 1.0 / 2.0 / – |"), "{table}");
         assert!(table.contains("| 1.0 / 2.0 / 1.0 |"), "{table}");
     }

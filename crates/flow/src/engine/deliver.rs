@@ -66,7 +66,7 @@ impl Engine {
     /// A message's timer has run.
     fn look_at(&mut self, at: u32) {
         let message = *self.messages.get(at);
-        if !matches!(message.standing, Standing::Open | Standing::Late) {
+        if !message.standing.has_timer() {
             return;
         }
         let state = self.verdict(&message).state;
@@ -92,7 +92,7 @@ impl Engine {
             _ => Standing::Over,
         };
         self.messages.set_standing(at, standing);
-        if matches!(standing, Standing::Open | Standing::Late) {
+        if standing.has_timer() {
             self.set_timer(at);
         }
     }

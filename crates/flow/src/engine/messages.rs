@@ -29,6 +29,11 @@ pub(super) enum Standing {
 impl Standing {
     pub(super) const ALL: [Standing; 4] = [Standing::Open, Standing::Late, Standing::Lost, Standing::Over];
 
+    /// Whether time alone may change it.
+    pub(super) fn has_timer(self) -> bool {
+        matches!(self, Standing::Open | Standing::Late)
+    }
+
     fn list(self) -> usize {
         [0, 0, 1, 2][self as usize]
     }

@@ -362,7 +362,7 @@ impl Engine {
         if self.messages.is_full()
             && let Some(forgotten) = self.messages.forget_one()
         {
-            self.totals.forgotten += u64::from(matches!(forgotten.standing, Standing::Open | Standing::Late));
+            self.totals.forgotten += u64::from(forgotten.standing.has_timer());
         }
         let at = self.messages.insert(message);
         let first = [span_hash(message.trace_id, message.span_id)];

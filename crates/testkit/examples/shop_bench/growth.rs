@@ -33,6 +33,28 @@ pub(crate) fn run(arguments: &Arguments, scratch: &Path, lines: &mut Lines, prob
     growth.ask("newest", times - 1);
     growth.ask("any", 0);
     growth.lines.put("peak_rss_mib_with_questions", growth.server.peak_rss_mib()?);
+    let Growth { server, corpus, lines, problems, .. } = growth;
+    drop(server);
+    load_alone(&Server::start(&arguments.server, &scratch.join("alone"))?, &corpus, times, lines, problems)
+}
+
+/// The memory of loading everything, with nobody asking.
+fn load_alone(
+    server: &Server,
+    corpus: &Corpus,
+    times: u64,
+    lines: &mut Lines,
+    problems: &mut Vec<String>,
+) -> Result<()> {
+    eprintln!("alone: {times} times {} spans", corpus.manifest.spans);
+    let peaks = Peaks::watch(server.pid());
+    for (name, passes) in [("alone_once", 0..1), ("alone_more", 1..times as usize)] {
+        problems.extend(load_passes(server, corpus, passes)?.failure);
+        for (figure, value) in [("peak_rss_mib", server.peak_rss_mib()?), ("peak_anon_mib", peaks.anon_mib())] {
+            eprintln!("  {name:8} {figure:36} {value:12.2}");
+            lines.put(&format!("{name}.{figure}"), value);
+        }
+    }
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `LSFE`, a version byte (2), how far in its own log the caller had come (64 bits), then sections in the order of
 //! [`Engine::to_bytes`] in the form of `bytes`, then the xxh3-64 of all bytes before. Instants are written as their distance from
-//! another one, what is usual as a bit. Timers are not kept, they follow from the messages; nor is what is declared, which
-//! the caller sets again. What is damaged is refused as a whole.
+//! another one, what is usual as a bit. When a message is looked at next is kept with it: that was decided by what was expected then.
+//! What is declared is not, the caller sets it again. What is damaged is refused as a whole.
 
 pub(super) mod bytes;
 
@@ -21,7 +21,7 @@ use super::promise::Promises;
 use super::rollup::{COUNTERS, Cell, MINUTE_NS, Rollup};
 use super::seen::{read_sorted, write_sorted};
 use super::sketch::{BUCKETS, Sketch};
-use super::{Engine, EngineOptions, Totals};
+use super::{Engine, EngineOptions, SECOND_NS, Totals};
 use crate::destination::{Bindings, DestinationKind};
 
 const MAGIC: &[u8; 4] = b"LSFE";
@@ -233,12 +233,31 @@ impl Engine {
 
     fn write_messages(&self, out: &mut Writer) {
         let mut before = self.now_unix_nano;
+        let due_s = self.due_s();
         out.stream(self.messages.newest(OVER_WRITTEN_MAX), |out, at| {
             let message = self.messages.get(at);
             message.write(out, before);
             before = message.heard_unix_nano;
+            if message.standing.has_timer() {
+                out.number(due_s.get(at as usize).copied().unwrap_or(0));
+            }
             out.stream(self.messages.deliveries(at), |out, delivery| delivery.write(out, message));
         });
+    }
+
+    /// In how many seconds messages are looked at again, by their place; 0 for never.
+    fn due_s(&self) -> Vec<u64> {
+        let second = self.now_unix_nano / SECOND_NS;
+        let mut due_s = Vec::new();
+        // Of several timers the first counts.
+        for (due, timers) in self.timers.iter().rev() {
+            for &(at, _) in timers.iter().filter(|&&(at, version)| self.messages.version(at) == version) {
+                let place = at as usize;
+                due_s.resize(due_s.len().max(place + 1), 0);
+                due_s[place] = due.saturating_sub(second);
+            }
+        }
+        due_s
     }
 
     fn read_messages(&mut self, from: &mut Reader<'_>) -> Read<()> {
@@ -247,6 +266,7 @@ impl Engine {
         from.stream(|from| {
             let message = Message::read(from, before)?;
             before = message.heard_unix_nano;
+            let due_s = if message.standing.has_timer() { from.number()? } else { 0 };
             deliveries.clear();
             from.stream(|from| {
                 deliveries.push(Delivery::read(from, &message)?);
@@ -255,12 +275,13 @@ impl Engine {
             if message.lane as usize >= self.lanes.len() {
                 return Err(CheckpointError::Damaged);
             }
-            self.take_back(message, &deliveries);
+            self.take_back(message, &deliveries, due_s);
             Ok(())
         })
     }
 
-    fn take_back(&mut self, message: Message, deliveries: &[Delivery]) {
+    /// A message is looked at again in `due_s` seconds.
+    fn take_back(&mut self, message: Message, deliveries: &[Delivery], due_s: u64) {
         if self.messages.is_full() {
             self.messages.forget_one();
         }
@@ -268,7 +289,10 @@ impl Engine {
         for delivery in deliveries.iter().rev() {
             self.messages.add_delivery(at, *delivery);
         }
-        if matches!(message.standing, Standing::Open | Standing::Late) {
+        if due_s > 0 {
+            let second = (self.now_unix_nano / SECOND_NS).saturating_add(due_s);
+            self.timers.entry(second).or_default().push((at, self.messages.version(at)));
+        } else if message.standing.has_timer() {
             self.set_timer(at);
         }
     }
