@@ -28,7 +28,7 @@ const MAGIC: &[u8; 4] = b"LSFE";
 const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 8;
 /// Messages that are over with, the newest of them, that are written down: they matter to who receives one once more.
-pub const OVER_WRITTEN_MAX: usize = 8_192;
+pub const OVER_WRITTEN_MAX: usize = 4_096;
 /// Bits that an evidence takes.
 const EVIDENCE_BITS: u8 = 7;
 
